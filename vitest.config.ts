@@ -4,7 +4,14 @@ export default defineConfig({
   test: {
     // Two projects: `unit` needs no server; `integration` shares one OpenBao and one PostgreSQL for all its files.
     projects: [
-      { test: { name: 'unit', include: ['test/**/*.test.ts'], exclude: ['test/integration/**'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/integration/**'],
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: 'integration',
