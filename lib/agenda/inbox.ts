@@ -1,0 +1,62 @@
+import * as z from 'zod';
+import type { AgendaEntry, ShardState } from './shard.ts';
+
+/** What a writer asks of a shard. Every message is written once, under a name of its own (a ULID, which holds its time). */
+export type InboxMessage<E extends AgendaEntry> =
+  | { readonly op: 'add'; readonly entry: E }
+  | { readonly op: 'remove'; readonly id: string };
+
+export interface ReceivedMessage<E extends AgendaEntry> {
+  readonly name: string;
+  /** Milliseconds since the epoch: when it was written. */
+  readonly writtenAt: number;
+  readonly message: InboxMessage<E>;
+}
+
+/** How a book takes a message for an id it already has: a lease stays as it is, a hint takes the least time due. */
+export type MergeEntry<E extends AgendaEntry> = (existing: E, incoming: E) => E;
+
+/** How long a tombstone is kept, and beyond which age a message's lease is looked up before it is believed. */
+export const TOMBSTONE_MS = 3_600_000;
+
+export function messageSchema<E extends AgendaEntry>(entry: z.ZodType<E>): z.ZodType<InboxMessage<E>> {
+  return z.union([
+    z.object({ op: z.literal('add'), entry }),
+    z.object({ op: z.literal('remove'), id: z.string() }),
+  ]);
+}
+
+/** Messages that are older than any tombstone: only a look at Vault tells whether what they add is still alive. */
+export function mustBeLookedUp<E extends AgendaEntry>(received: ReceivedMessage<E>, now: number): boolean {
+  return received.message.op === 'add' && now - received.writtenAt > TOMBSTONE_MS;
+}
+
+/** Applies messages to a shard, oldest first. Pure; messages for dead leases are left out by the caller. */
+export function mergeMessages<E extends AgendaEntry>(
+  state: ShardState<E>,
+  received: readonly ReceivedMessage<E>[],
+  merge: MergeEntry<E>,
+  now: number,
+): ShardState<E> {
+  const entries = new Map(state.entries);
+  const tombstones = new Map(state.tombstones);
+  for (const { message } of [...received].sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    if (message.op === 'remove') {
+      entries.delete(message.id);
+      tombstones.set(message.id, now);
+    } else if (!tombstones.has(message.entry.id)) {
+      const existing = entries.get(message.entry.id);
+      entries.set(message.entry.id, existing === undefined ? message.entry : merge(existing, message.entry));
+    }
+  }
+  return { entries, tombstones };
+}
+
+/** A shard without the tombstones whose time is over. */
+export function withoutOldTombstones<E extends AgendaEntry>(
+  state: ShardState<E>,
+  now: number,
+): ShardState<E> {
+  const tombstones = new Map([...state.tombstones].filter(([, goneAt]) => now - goneAt <= TOMBSTONE_MS));
+  return tombstones.size === state.tombstones.size ? state : { entries: state.entries, tombstones };
+}

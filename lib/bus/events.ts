@@ -1,0 +1,173 @@
+import { createHash } from 'node:crypto';
+import * as z from 'zod';
+
+/**
+ * The contract of everything that goes over the bus, version 1. Commands (`….due`) may be lost: the next scan finds the work again.
+ * Outcomes may not: they stay in the outbox of their document until the bus has them. No event holds a secret value or a token.
+ * docs/events.md shows one of each.
+ */
+export const EVENT_SOURCE = 'leasekeeper';
+
+const shard = z.number().int().min(0);
+/** ISO 8601, UTC. */
+const moment = z.iso.datetime();
+
+const lease = {
+  lease_id: z.string(),
+  path: z.string(),
+  consumer: z.string(),
+  expires_at: moment,
+  managed: z.object({ name: z.string(), generation: z.number() }).optional(),
+};
+
+const secret = {
+  name: z.string(),
+  generation: z.number().int(),
+  path: z.string().optional(),
+  consumers: z.array(z.string()),
+};
+
+/** Why a rotation was begun. */
+export const rotationReasonSchema = z.enum([
+  'first',
+  'schedule',
+  'demand',
+  'lease_expiring',
+  'lease_lost',
+  'drift',
+  'leak',
+]);
+export type RotationReason = z.infer<typeof rotationReasonSchema>;
+
+export const commandSchemas = {
+  'leases.due': z.object({
+    shard,
+    /** Accessors of parent tokens on which no lease hangs any more, as the scan saw it at `scanned_at` (milliseconds). */
+    idle_parents: z.array(z.string()).default([]),
+    /** Accessors of parent tokens that end before their leases, with the time in milliseconds. */
+    ending_parents: z.record(z.string(), z.number()).default({}),
+    scanned_at: z.number(),
+  }),
+  'rotation.due': z.object({ shard }),
+  'delivery.due': z.object({ shard }),
+} as const;
+
+export const outcomeSchemas = {
+  'lease.expiring': z.object(lease),
+  'lease.renewal_failing': z.object({ ...lease, failures: z.number().int() }),
+  'lease.lost': z.object(lease),
+  'secret.rotated': z.object({
+    ...secret,
+    /** The KV version at `path` that holds this generation. */
+    version: z.number().int().optional(),
+    previous_generation: z.number().int().optional(),
+    /** When the previous generation is retired at the latest. */
+    previous_retires_by: moment.optional(),
+    reason: rotationReasonSchema,
+  }),
+  'secret.retired': z.object({
+    ...secret,
+    reason: z.enum(['adopted', 'idle', 'deadline', 'leak']),
+    /** Consumers that had not acknowledged. */
+    not_adopted_by: z.array(z.string()),
+  }),
+  'secret.rotation_failed': z.object({
+    ...secret,
+    step: z.enum(['create', 'apply', 'test', 'promote']),
+    /** A stable code, never text from another system. */
+    code: z.string(),
+    failures: z.number().int(),
+    next_attempt_at: moment,
+  }),
+  'secret.drift': z.object({ ...secret, what: z.string() }),
+  'subscription.disabled': z.object({ subscription: z.string(), reason: z.enum(['gone', 'failing']) }),
+} as const;
+
+export const eventSchemas = { ...commandSchemas, ...outcomeSchemas };
+
+export type CommandType = keyof typeof commandSchemas;
+export type OutcomeType = keyof typeof outcomeSchemas;
+export type EventType = keyof typeof eventSchemas;
+export type EventData<T extends EventType> = z.infer<(typeof eventSchemas)[T]>;
+
+export const outcomeTypeSchema = z.enum(Object.keys(outcomeSchemas) as [OutcomeType, ...OutcomeType[]]);
+
+/** One event. The id is the same however often the event is published, so that receivers can drop repeats. */
+export type LeasekeeperEvent<T extends EventType = EventType> = {
+  readonly [K in T]: {
+    readonly id: string;
+    readonly type: K;
+    /** ISO 8601. */
+    readonly time: string;
+    readonly data: EventData<K>;
+  };
+}[T];
+
+export type Outcome = LeasekeeperEvent<OutcomeType>;
+export type Command = LeasekeeperEvent<CommandType>;
+
+/** An id that is the same for the same occurrence, whoever derives it. */
+export function eventId(...parts: readonly (string | number)[]): string {
+  return `evt_${createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 27)}`;
+}
+
+export function isCommandType(type: string): type is CommandType {
+  return Object.hasOwn(commandSchemas, type);
+}
+
+export function isOutcomeType(type: string): type is OutcomeType {
+  return Object.hasOwn(outcomeSchemas, type);
+}
+
+const eventOf = <T extends EventType>(type: T) =>
+  z.object({ id: z.string(), type: z.literal(type), time: moment, data: eventSchemas[type] });
+
+/** Any outcome, as an outbox keeps it. */
+export const outcomeSchema = z.discriminatedUnion('type', [
+  eventOf('lease.expiring'),
+  eventOf('lease.renewal_failing'),
+  eventOf('lease.lost'),
+  eventOf('secret.rotated'),
+  eventOf('secret.retired'),
+  eventOf('secret.rotation_failed'),
+  eventOf('secret.drift'),
+  eventOf('subscription.disabled'),
+]);
+
+/** Any event of ours. */
+export const eventSchema = z.discriminatedUnion('type', [
+  eventOf('leases.due'),
+  eventOf('rotation.due'),
+  eventOf('delivery.due'),
+  ...outcomeSchema.options,
+]);
+
+/** An event as EventBridge hands it to a target (AWS: "EventBridge event structure"). */
+export const busEnvelopeSchema = z.object({
+  version: z.string(),
+  id: z.string(),
+  'detail-type': z.string(),
+  source: z.string(),
+  account: z.string(),
+  time: z.string(),
+  region: z.string(),
+  resources: z.array(z.string()),
+  detail: z.object({ id: z.string(), schema_version: z.literal(1), time: moment, data: z.unknown() }),
+});
+export type BusEnvelope = z.infer<typeof busEnvelopeSchema>;
+
+/** What EventBridge calls `Detail`. */
+export function detailOf(event: LeasekeeperEvent): BusEnvelope['detail'] {
+  return { id: event.id, schema_version: 1, time: event.time, data: event.data };
+}
+
+/** Reads an event back out of its envelope. Throws a ZodError for what is not ours. */
+export function eventIn(envelope: unknown): LeasekeeperEvent {
+  const parsed = busEnvelopeSchema.parse(envelope);
+  return eventSchema.parse({
+    id: parsed.detail.id,
+    type: parsed['detail-type'],
+    time: parsed.detail.time,
+    data: parsed.detail.data,
+  });
+}

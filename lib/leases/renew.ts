@@ -1,0 +1,266 @@
+import pLimit from 'p-limit';
+import { ulid } from 'ulid';
+import type { Book, ShardDelta, VisitedShard } from '../agenda/book.ts';
+import type { ShardState } from '../agenda/shard.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { EventData } from '../bus/events.ts';
+import { codeOf } from '../errors.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { Vault } from '../vault/client.ts';
+import { isVaultError } from '../vault/errors.ts';
+import { Leases } from '../vault/leases.ts';
+import { Tokens } from '../vault/tokens.ts';
+import {
+  afterPublishing,
+  afterRenewal,
+  asFinal,
+  claimEnd,
+  decide,
+  isTaken,
+  type LeasePolicy,
+  type RenewalOutcome,
+  withNotice,
+  withoutClaim,
+} from './decide.ts';
+import type { CareEntry, LeaseEntry } from './entry.ts';
+import { leaseEvents } from './lease-events.ts';
+
+export interface RenewDependencies {
+  readonly vault: Vault;
+  readonly book: Book<CareEntry>;
+  readonly bus: Bus;
+  readonly metrics: Metrics;
+  readonly policy: LeasePolicy;
+  readonly now: () => number;
+  readonly random: () => number;
+}
+
+/** What one visit came to. */
+export interface RenewReport {
+  readonly renewed: readonly LeaseEntry[];
+  readonly failed: number;
+  readonly lost: number;
+  readonly told: number;
+  /** Entries that were due and are left for another visit, because Vault does not answer or there were too many. */
+  readonly left: number;
+}
+
+const PARALLEL_RENEWALS = 8;
+const MOST_IN_ONE_VISIT = 1_000;
+
+/** What to do with one claimed entry once it was worked on: a new state, or `undefined` to let it go. */
+type Settled = { readonly entry: CareEntry | undefined; readonly outcome: RenewalOutcome['kind'] | 'other' };
+
+/**
+ * Works on one shard: claims what is due by check-and-set, so that ten workers renew it once; renews, soonest to expire first; writes
+ * the results; publishes what consumers must know, and only then clears it.
+ */
+export async function renewShard(
+  deps: RenewDependencies,
+  command: EventData<'leases.due'>,
+): Promise<RenewReport> {
+  const nonce = ulid();
+  const claimed = await deps.book.visit(command.shard, (state) => claim(deps, state, command, nonce));
+  const mine = [...claimed.state.entries.values()]
+    .filter((entry) => entry.claim === nonce)
+    .sort((a, b) => a.expire - b.expire);
+  const results = await workOn(deps, mine);
+  const written = await writeResults(deps, command.shard, nonce, results, claimed);
+  const told = await publishNotices(deps, command.shard, [...written.state.entries.values()]);
+  return reportOf(mine, results, told);
+}
+
+function claim(
+  deps: RenewDependencies,
+  state: ShardState<CareEntry>,
+  command: EventData<'leases.due'>,
+  nonce: string,
+): ShardDelta<CareEntry> {
+  const now = deps.now();
+  const set: CareEntry[] = [];
+  const forget: string[] = [];
+  const entries = [...state.entries.values()].map((entry) => endedByParent(entry, command, deps.policy));
+  for (const entry of entries.sort((a, b) => a.expire - b.expire)) {
+    if (isIdleParent(entry, command)) forget.push(entry.id);
+    else if (!isTaken(entry, now, deps.policy) || entry.claim === nonce) keepIfChanged(state, entry, set);
+    else if (decide(entry, now, deps.policy).kind === 'forget') forget.push(entry.id);
+    else if (decide(entry, now, deps.policy).kind === 'wait') keepIfChanged(state, entry, set);
+    else if (set.length < MOST_IN_ONE_VISIT) set.push({ ...entry, claim: nonce, due: claimEnd(entry, now) });
+  }
+  return { set, forget };
+}
+
+function keepIfChanged(state: ShardState<CareEntry>, entry: CareEntry, set: CareEntry[]): void {
+  if (state.entries.get(entry.id) !== entry) set.push(entry);
+}
+
+/** A token on which the scan saw no lease, and which was given none since. */
+function isIdleParent(entry: CareEntry, command: EventData<'leases.due'>): boolean {
+  return (
+    entry.kind === 'token' &&
+    command.idle_parents.includes(entry.accessor) &&
+    entry.used < command.scanned_at - IDLE_AFTER_MS
+  );
+}
+
+/** A lease is posted right after its token; until this has passed its message may still be on the way. */
+const IDLE_AFTER_MS = 300_000;
+
+/** A lease dies with its parent token, whatever Vault granted for the lease itself. */
+function endedByParent(entry: CareEntry, command: EventData<'leases.due'>, policy: LeasePolicy): CareEntry {
+  if (entry.kind !== 'lease' || entry.parent === undefined) return entry;
+  const end = command.ending_parents[entry.parent];
+  if (end === undefined || (entry.final && entry.expire <= end)) return entry;
+  return asFinal(entry, Math.min(entry.expire, end), policy);
+}
+
+/** Entries left out of the result were not worked on: their claims run out and the next scan finds them. */
+async function workOn(
+  deps: RenewDependencies,
+  mine: readonly CareEntry[],
+): Promise<ReadonlyMap<string, Settled>> {
+  const limit = pLimit(PARALLEL_RENEWALS);
+  const results = new Map<string, Settled>();
+  let vaultIsAway = false;
+  const workOnOne = async (entry: CareEntry): Promise<void> => {
+    if (vaultIsAway) return;
+    const settled = await settle(deps, entry);
+    if (settled === undefined) vaultIsAway = true;
+    else results.set(entry.id, settled);
+  };
+  await Promise.all(mine.map((entry) => limit(() => workOnOne(entry))));
+  return results;
+}
+
+async function settle(deps: RenewDependencies, entry: CareEntry): Promise<Settled | undefined> {
+  const decision = decide(entry, deps.now(), deps.policy);
+  switch (decision.kind) {
+    case 'renew':
+      return renewOne(deps, entry);
+    case 'announce':
+      if (entry.kind !== 'lease') return { entry: withoutClaim(entry), outcome: 'other' };
+      return { entry: withNotice(withoutClaim(entry), decision.notice, deps.now()), outcome: 'other' };
+    case 'look-for-opening':
+      return entry.kind === 'lease' ? lookForOpening(deps, entry) : { entry, outcome: 'other' };
+    case 'forget':
+      return { entry: undefined, outcome: 'other' };
+    default:
+      return { entry: withoutClaim(entry), outcome: 'other' };
+  }
+}
+
+async function renewOne(deps: RenewDependencies, entry: CareEntry): Promise<Settled | undefined> {
+  const outcome = await renewalOf(deps, entry);
+  if (outcome === undefined) return undefined;
+  deps.metrics.increment('leasekeeper_lease_renewals_total', { outcome: outcome.kind });
+  return { entry: afterRenewal(entry, outcome, deps.now(), deps.policy, deps.random), outcome: outcome.kind };
+}
+
+/** What came of the renewal; undefined when it is Vault itself that does not answer, which says nothing about the lease. */
+async function renewalOf(deps: RenewDependencies, entry: CareEntry): Promise<RenewalOutcome | undefined> {
+  try {
+    if (entry.kind === 'token') {
+      const renewed = await new Tokens(deps.vault, entry.ns).renewAccessor(entry.accessor, entry.ttl);
+      return { kind: 'granted', ...renewed };
+    }
+    const renewed = await new Leases(deps.vault, entry.ns).renew(entry.id, entry.ttl);
+    return { kind: 'granted', ttlSeconds: renewed.leaseDurationSeconds, renewable: renewed.renewable };
+  } catch (error) {
+    if (isVaultError(error, 'vault_unreachable', 'vault_sealed', 'vault_standby', 'vault_rate_limited'))
+      return undefined;
+    if (isVaultError(error, 'vault_lease_not_found', 'vault_unknown_accessor', 'vault_lease_irrevocable')) {
+      return { kind: 'lost' };
+    }
+    deps.metrics.increment('vault_lease_renewal_errors_total', { reason: codeOf(error) });
+    if (isVaultError(error, 'vault_lease_not_renewable')) return { kind: 'not-renewable' };
+    if (isVaultError(error)) return { kind: 'failed' };
+    throw error;
+  }
+}
+
+/**
+ * A wrapped lease that is never opened must not be renewed for ever. The wrapping token outlives the time its owner asked for by a few
+ * scans: gone before that means opened, still there after it means never opened, and the lease ends by itself.
+ */
+async function lookForOpening(deps: RenewDependencies, entry: LeaseEntry): Promise<Settled | undefined> {
+  if (entry.wrap === undefined) return { entry, outcome: 'other' };
+  try {
+    await new Tokens(deps.vault, entry.ns).lookupAccessor(entry.wrap.accessor);
+    const kept =
+      entry.wrap.expire <= deps.now() ? undefined : { ...withoutClaim(entry), due: entry.wrap.expire };
+    return { entry: kept, outcome: 'other' };
+  } catch (error) {
+    if (!isVaultError(error, 'vault_unknown_accessor')) return undefined;
+    return renewOne(deps, { ...entry, wrap: undefined });
+  }
+}
+
+async function writeResults(
+  deps: RenewDependencies,
+  shard: number,
+  nonce: string,
+  results: ReadonlyMap<string, Settled>,
+  claimed: VisitedShard<CareEntry>,
+): Promise<VisitedShard<CareEntry>> {
+  if (results.size === 0) return claimed;
+  const apply = (state: ShardState<CareEntry>): ShardDelta<CareEntry> => {
+    const set: CareEntry[] = [];
+    const forget: string[] = [];
+    for (const [id, { entry }] of results) {
+      if (state.entries.get(id)?.claim !== nonce) continue;
+      if (entry === undefined) forget.push(id);
+      else set.push(entry);
+    }
+    return { set, forget };
+  };
+  // A lost lease may have been removed on purpose meanwhile: then, and only then, the inbox is looked at once more.
+  const someLost = [...results.values()].some(({ outcome }) => outcome === 'lost');
+  return deps.book.visit(shard, apply, someLost ? undefined : claimed);
+}
+
+/** Publishes what the entries have to tell, then clears the flags: a crash between the two tells it again, under the same id. */
+async function publishNotices(
+  deps: RenewDependencies,
+  shard: number,
+  entries: readonly CareEntry[],
+): Promise<number> {
+  const telling = entries.filter(
+    (entry): entry is LeaseEntry => entry.kind === 'lease' && (entry.unpublished?.length ?? 0) > 0,
+  );
+  if (telling.length === 0) return 0;
+  const events = telling.flatMap((entry) => leaseEvents(entry, deps.now()));
+  const taken = await deps.bus.publish(events.map(({ event }) => event));
+  const published = events.filter(({ event }) => taken.has(event.id));
+  await deps.book.visit(shard, (state) => {
+    const set: CareEntry[] = [];
+    const remove: string[] = [];
+    for (const id of new Set(published.map(({ entry }) => entry.id))) {
+      const entry = state.entries.get(id);
+      if (entry?.kind !== 'lease') continue;
+      const notices = published.filter((one) => one.entry.id === id).map(({ notice }) => notice);
+      const after = afterPublishing(entry, notices, deps.policy);
+      if (after === undefined) remove.push(id);
+      else set.push(after);
+    }
+    return { set, remove };
+  });
+  return published.length;
+}
+
+function reportOf(
+  mine: readonly CareEntry[],
+  results: ReadonlyMap<string, Settled>,
+  told: number,
+): RenewReport {
+  const settled = [...results.values()];
+  const count = (kind: Settled['outcome']) => settled.filter(({ outcome }) => outcome === kind).length;
+  return {
+    renewed: settled.flatMap(({ entry, outcome }) =>
+      outcome === 'granted' && entry?.kind === 'lease' ? [entry] : [],
+    ),
+    failed: count('failed') + count('not-renewable'),
+    lost: count('lost'),
+    told,
+    left: mine.length - results.size,
+  };
+}

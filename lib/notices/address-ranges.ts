@@ -1,0 +1,113 @@
+import { BlockList, isIP } from 'node:net';
+
+/** Why an address is not to be sent to. */
+export type RangeName =
+  | 'metadata'
+  | 'unspecified'
+  | 'loopback'
+  | 'private'
+  | 'link_local'
+  | 'cgnat'
+  | 'multicast'
+  | 'documentation'
+  | 'tunnel'
+  | 'reserved';
+
+/**
+ * The IPv4 addresses that are not public, from IANA's special-purpose registry (RFC 6890), before them the addresses
+ * at which clouds hand credentials to their machines. The first range that fits gives the reason.
+ */
+const IPV4: ReadonlyArray<readonly [RangeName, string]> = [
+  ['metadata', '169.254.169.254/32'], // AWS, Azure, Google, OpenStack, DigitalOcean
+  ['metadata', '169.254.170.2/32'], // ECS task credentials
+  ['metadata', '169.254.170.23/32'], // EKS pod identity
+  ['metadata', '100.100.100.200/32'], // Alibaba
+  ['metadata', '192.0.0.192/32'], // Oracle
+  ['metadata', '168.63.129.16/32'], // Azure's wire server, a public address
+  ['unspecified', '0.0.0.0/8'],
+  ['loopback', '127.0.0.0/8'],
+  ['private', '10.0.0.0/8'],
+  ['private', '172.16.0.0/12'],
+  ['private', '192.168.0.0/16'],
+  ['cgnat', '100.64.0.0/10'],
+  ['link_local', '169.254.0.0/16'],
+  ['documentation', '192.0.2.0/24'],
+  ['documentation', '198.51.100.0/24'],
+  ['documentation', '203.0.113.0/24'],
+  ['tunnel', '192.88.99.0/24'], // 6to4 relays
+  ['reserved', '192.0.0.0/24'],
+  ['reserved', '198.18.0.0/15'], // benchmarks
+  ['multicast', '224.0.0.0/4'],
+  ['reserved', '240.0.0.0/4'],
+];
+
+/** Prefixes, /96, under which an IPv6 address is an IPv4 address in other clothes and is judged as that. */
+const EMBEDDING = ['::ffff:', '64:ff9b::'] as const;
+
+const IPV6: ReadonlyArray<readonly [RangeName, string]> = [
+  ['metadata', 'fd00:ec2::/32'], // AWS: instance metadata, DNS, time, pod identity
+  ['metadata', 'fd20:ce::254/128'], // Google
+  ['unspecified', '::/128'],
+  ['loopback', '::1/128'],
+  ['private', 'fc00::/7'],
+  ['private', 'fec0::/10'], // site-local, given up but still routed in places
+  ['link_local', 'fe80::/10'],
+  ['multicast', 'ff00::/8'],
+  ['documentation', '2001:db8::/32'],
+  ['documentation', '3fff::/20'],
+  ['tunnel', '2001::/32'], // Teredo
+  ['tunnel', '2002::/16'], // 6to4: holds an IPv4 address of the sender's choice
+  ['tunnel', '64:ff9b:1::/48'], // NAT64 with a local prefix, which leads wherever its operator likes
+  ['reserved', '2001::/23'], // protocol assignments
+];
+
+/** Of IPv6 only this is global unicast; whatever lies outside and is named nowhere else is reserved. */
+const PUBLIC_IPV6 = ['2000::/3', '::ffff:0:0/96', '64:ff9b::/96'];
+
+const refusals: ReadonlyArray<readonly [RangeName, BlockList]> = [
+  ...IPV4.flatMap(([name, range]) => [
+    [name, blockListOf([range])] as const,
+    ...EMBEDDING.map((prefix) => [name, embedded(prefix, range)] as const),
+  ]),
+  ...IPV6.map(([name, range]) => [name, blockListOf([range])] as const),
+];
+const publicIpv6 = blockListOf(PUBLIC_IPV6);
+
+/** The range that keeps an address from being public; undefined when it is. The text must be an IP address. */
+export function specialRangeOf(address: string): RangeName | undefined {
+  const named = refusals.find(([, list]) => contains(list, address));
+  if (named !== undefined) return named[0];
+  return isIP(address) === 4 || contains(publicIpv6, address) ? undefined : 'reserved';
+}
+
+/** Whether one of the ranges holds the address. A zone (`fe80::1%eth0`) does not count. */
+export function contains(list: BlockList, address: string): boolean {
+  const [plain = ''] = address.split('%');
+  const family = isIP(plain);
+  return family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+}
+
+/** A list of ranges in CIDR notation, or single addresses. Throws a TypeError or RangeError for anything else. */
+export function blockListOf(ranges: readonly string[]): BlockList {
+  const list = new BlockList();
+  for (const range of ranges) {
+    const { address, prefix, family } = parseRange(range);
+    list.addSubnet(address, prefix, family === 4 ? 'ipv4' : 'ipv6');
+  }
+  return list;
+}
+
+/** The same IPv4 range as it appears below an embedding prefix. */
+function embedded(embedding: string, range: string): BlockList {
+  const { address, prefix } = parseRange(range);
+  return blockListOf([`${embedding}${address}/${96 + prefix}`]);
+}
+
+function parseRange(range: string): { address: string; prefix: number; family: number } {
+  const [address = '', prefix, ...rest] = range.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix))) {
+    throw new TypeError('not an address or a range of addresses');
+  }
+  return { address, prefix: Number(prefix ?? (family === 4 ? 32 : 128)), family };
+}

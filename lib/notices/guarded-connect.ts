@@ -1,0 +1,60 @@
+import type { LookupAddress } from 'node:dns';
+import { lookup } from 'node:dns/promises';
+import type { LookupFunction } from 'node:net';
+import { buildConnector } from 'undici';
+import type { AddressGuard } from './address-guard.ts';
+
+/** All addresses of a host; it throws as `dns.lookup` does. */
+export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
+
+export interface GuardedConnectOptions {
+  readonly guard: AddressGuard;
+  /** For TCP and TLS together, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Certificate authorities in PEM, instead of Node's own. */
+  readonly ca?: string | readonly string[];
+  /** Default: the system's resolver. */
+  readonly resolve?: Resolve;
+}
+
+/**
+ * What undici opens sockets with. The addresses the guard has seen are the ones the socket connects to: nothing is
+ * resolved again in between, so a name that changes its address (DNS rebinding) gains nothing. One forbidden address
+ * refuses the host, whatever others it has.
+ *
+ * Hosts that are addresses already never come by here: {@link AddressGuard.checkUrl} judges those.
+ */
+export function createGuardedConnect(options: GuardedConnectOptions): buildConnector.connector {
+  const resolve = options.resolve ?? ((hostname) => lookup(hostname, { all: true }));
+  const connectorFor = (protocol: string): buildConnector.connector =>
+    buildConnector({
+      timeout: options.timeoutMs,
+      allowH2: false,
+      lookup: guardedLookup(protocol, options.guard, resolve),
+      ...(options.ca !== undefined && { ca: [options.ca].flat() }),
+    });
+  const https = connectorFor('https:');
+  const http = connectorFor('http:');
+  return (target, callback) => (target.protocol === 'https:' ? https : http)(target, callback);
+}
+
+function guardedLookup(protocol: string, guard: AddressGuard, resolve: Resolve): LookupFunction {
+  const permitted = async (hostname: string): Promise<LookupAddress[]> => {
+    const addresses = await resolve(hostname);
+    for (const { address } of addresses) guard.checkAddress({ protocol, hostname, address });
+    return [...addresses];
+  };
+  return (hostname, options, callback) => {
+    permitted(hostname).then(
+      (addresses) => answer(addresses, options.all === true, callback),
+      (error: unknown) => callback(error instanceof Error ? error : new Error('lookup failed'), []),
+    );
+  };
+}
+
+function answer(addresses: LookupAddress[], all: boolean, callback: Parameters<LookupFunction>[2]): void {
+  const [first] = addresses;
+  if (first === undefined) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), []);
+  else if (all) callback(null, addresses);
+  else callback(null, first.address, first.family);
+}

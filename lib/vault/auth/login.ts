@@ -1,0 +1,33 @@
+import { joinPath } from '../addressing.ts';
+import { parseAnswer, type Vault, type VaultClient } from '../client.ts';
+import { authAnswer, type IssuedToken } from '../tokens.ts';
+
+/** A way to get a token. One file for each of Vault's auth methods. */
+export interface AuthMethod {
+  /** For metrics and errors: `kubernetes`, `approle`, `token`. */
+  readonly name: string;
+  /** Logs in. Throws VaultError `vault_denied` or `vault_bad_request` when Vault refuses the credentials. */
+  login(client: VaultClient): Promise<IssuedToken>;
+}
+
+/** `POST auth/<mount>/login`. Repeating is harmless: a token that was made and lost ends by itself. */
+export async function loginAt(
+  vault: Vault,
+  authNamespace: string,
+  mount: string,
+  body: Readonly<Record<string, unknown>>,
+): Promise<IssuedToken> {
+  const answer = await vault.request({
+    method: 'POST',
+    path: joinPath(authNamespace, 'auth', mount, 'login'),
+    body,
+    repeatable: true,
+  });
+  const { auth } = parseAnswer(authAnswer, answer, 'logging in');
+  return {
+    token: auth.client_token,
+    accessor: auth.accessor,
+    ttlSeconds: auth.lease_duration,
+    renewable: auth.renewable,
+  };
+}

@@ -1,0 +1,84 @@
+import * as z from 'zod';
+import { joinPath } from './addressing.ts';
+import { parseAnswer, type Vault } from './client.ts';
+import { isVaultError } from './errors.ts';
+
+/** The secrets engine that serves a full path. */
+export interface Mount {
+  /** With the namespace, without a slash at the end: `lotabots/nvidia`. */
+  readonly path: string;
+  /** Vault's type of the engine: `kv`, `database`, `pki`… */
+  readonly type: string;
+  /** KV engines only. */
+  readonly kvVersion: 1 | 2 | undefined;
+}
+
+const mountAnswer = z.object({
+  data: z.object({
+    path: z.string(),
+    type: z.string(),
+    options: z.object({ version: z.string().optional() }).nullish(),
+  }),
+});
+
+/**
+ * Finds mounts by `sys/internal/ui/mounts/<path>`, which any token with some rule under the mount may read, and keeps what it found:
+ * a mount's type does not change under a running program.
+ */
+export class Mounts {
+  readonly #vault: Vault;
+  readonly #authNamespace: string;
+  readonly #known: Mount[] = [];
+
+  constructor(vault: Vault, authNamespace = '') {
+    this.#vault = vault;
+    this.#authNamespace = authNamespace;
+  }
+
+  /** The mount that serves `fullPath`. Throws `vault_denied` when the token has no rule under it, or there is none. */
+  async find(fullPath: string): Promise<Mount> {
+    const known = this.#known.find(
+      (mount) => fullPath === mount.path || fullPath.startsWith(`${mount.path}/`),
+    );
+    if (known) return known;
+    const answer = await this.#vault.request({
+      method: 'GET',
+      path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', fullPath),
+      repeatable: true,
+    });
+    const { data } = parseAnswer(mountAnswer, answer, 'reading the mount of a path');
+    const mount: Mount = {
+      path: joinPath(this.#authNamespace, data.path),
+      type: data.type,
+      kvVersion: data.type === 'kv' ? (data.options?.version === '2' ? 2 : 1) : undefined,
+    };
+    this.#known.push(mount);
+    return mount;
+  }
+}
+
+/**
+ * The namespace in which the tokens for leases of `fullPath` must live: `namespace` itself where it is a real namespace, else (it is
+ * only a prefix of mounts) the authentication namespace. A lease made with a token of another namespace would outlive that token.
+ */
+export async function tokenNamespaceOf(
+  vault: Vault,
+  fullPath: string,
+  namespace: string,
+  authNamespace: string,
+): Promise<string> {
+  if (namespace === authNamespace || namespace === '') return authNamespace;
+  const within = fullPath.startsWith(`${namespace}/`) ? fullPath.slice(namespace.length + 1) : fullPath;
+  try {
+    await vault.request({
+      method: 'GET',
+      path: joinPath(namespace, 'sys/internal/ui/mounts', within),
+      repeatable: true,
+    });
+    return namespace;
+  } catch (error) {
+    // Where it is only a prefix there is no such endpoint: 404 for root, 403 for anyone else.
+    if (isVaultError(error, 'vault_denied', 'vault_not_found')) return authNamespace;
+    throw error;
+  }
+}

@@ -1,0 +1,140 @@
+import { Secret } from '../telemetry/secret.ts';
+import { actingWith } from './acting-with.ts';
+import type { AuthMethod } from './auth/login.ts';
+import type { Vault, VaultAnswer, VaultClient, VaultRequest } from './client.ts';
+import { isVaultError } from './errors.ts';
+import { type IssuedToken, renewSelf, revokeSelf } from './tokens.ts';
+
+/** A token in use. Times in milliseconds since the epoch, by Vault's clock. */
+export interface HeldToken {
+  readonly token: Secret;
+  readonly accessor: string;
+  readonly issuedAt: number;
+  readonly expiresAt: number;
+  /** Seconds granted at login: what every renewal asks for. */
+  readonly ttlSeconds: number;
+  readonly renewable: boolean;
+}
+
+export interface VaultSessionOptions {
+  readonly client: VaultClient;
+  readonly method: AuthMethod;
+  /** Where the token lives. */
+  readonly authNamespace?: string;
+  readonly onLogin?: (token: HeldToken) => void;
+  readonly onAuthFailure?: (error: unknown, method: string) => void;
+}
+
+/** A token is renewed once this share of its life has passed, and replaced by a login once `REPLACE_AT` has. */
+const RENEW_AT = 2 / 3;
+const REPLACE_AT = 0.9;
+
+/** A refusal may mean a revoked token. One login in this time finds out; a plain denial must not become a login storm. */
+const LOGIN_AGAIN_AFTER_MS = 30_000;
+
+/**
+ * Vault, acting as one identity: logs in when it must, renews while it can, logs in again when the token was revoked. It uses no
+ * timers, only absolute times at each request, so that it is right after a freeze.
+ */
+export class VaultSession implements Vault {
+  readonly #options: VaultSessionOptions;
+  #held: HeldToken | undefined;
+  #pending: Promise<HeldToken> | undefined;
+
+  constructor(options: VaultSessionOptions) {
+    this.#options = options;
+  }
+
+  now(): number {
+    return this.#options.client.now();
+  }
+
+  async request(request: VaultRequest): Promise<VaultAnswer> {
+    const held = await this.held();
+    try {
+      return await this.#options.client.requestWith(held.token.expose(), request);
+    } catch (error) {
+      if (!isVaultError(error, 'vault_denied') || !this.#mayBeRevoked(held)) throw error;
+      const fresh = await this.#single(() => this.#login());
+      return this.#options.client.requestWith(fresh.token.expose(), request);
+    }
+  }
+
+  /** The token in use, made or renewed first if it must be. Throws what the auth method throws. */
+  async held(): Promise<HeldToken> {
+    const held = this.#held;
+    if (held === undefined) return this.#single(() => this.#login());
+    const life = (this.now() - held.issuedAt) / (held.expiresAt - held.issuedAt);
+    if (life >= REPLACE_AT) return this.#single(() => this.#login());
+    if (life >= RENEW_AT && held.renewable) return this.#single(() => this.#renew(held));
+    return held;
+  }
+
+  /** Ends the token, and with it every lease made with it. A token that was given to us is left as it is. Throws VaultError. */
+  async close(): Promise<void> {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined || this.#options.method.name === 'token') return;
+    const { client, authNamespace = '' } = this.#options;
+    await revokeSelf(actingWith(client, held.token), authNamespace);
+  }
+
+  #mayBeRevoked(held: HeldToken): boolean {
+    return this.#options.method.name !== 'token' && this.now() - held.issuedAt > LOGIN_AGAIN_AFTER_MS;
+  }
+
+  /** Many requests at once need one login, not one each. */
+  #single(make: () => Promise<HeldToken>): Promise<HeldToken> {
+    this.#pending ??= make().finally(() => {
+      this.#pending = undefined;
+    });
+    return this.#pending;
+  }
+
+  async #login(): Promise<HeldToken> {
+    const { client, method, onLogin, onAuthFailure } = this.#options;
+    let issued: IssuedToken;
+    try {
+      issued = await method.login(client);
+    } catch (error) {
+      onAuthFailure?.(error, method.name);
+      throw error;
+    }
+    const held = this.#hold(issued);
+    onLogin?.(held);
+    return held;
+  }
+
+  async #renew(held: HeldToken): Promise<HeldToken> {
+    const { client, authNamespace = '' } = this.#options;
+    try {
+      const renewed = await renewSelf(actingWith(client, held.token), authNamespace, held.ttlSeconds);
+      // Noticeably less than asked for: the max TTL is near, so the next step is a login.
+      const renewable = renewed.renewable && renewed.ttlSeconds >= held.ttlSeconds * 0.9;
+      return this.#hold({
+        token: held.token.expose(),
+        accessor: held.accessor,
+        ttlSeconds: renewed.ttlSeconds,
+        renewable,
+      });
+    } catch (error) {
+      if (isVaultError(error, 'vault_denied')) return this.#login();
+      // There is a third of its life left: the fault is met again, and shown, by the request itself.
+      return held;
+    }
+  }
+
+  #hold(issued: IssuedToken): HeldToken {
+    const now = this.now();
+    const held: HeldToken = {
+      token: new Secret(issued.token),
+      accessor: issued.accessor,
+      issuedAt: now,
+      expiresAt: now + issued.ttlSeconds * 1_000,
+      ttlSeconds: issued.ttlSeconds,
+      renewable: issued.renewable,
+    };
+    this.#held = held;
+    return held;
+  }
+}
