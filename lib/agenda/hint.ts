@@ -1,5 +1,8 @@
+import pLimit from 'p-limit';
+import { ulid } from 'ulid';
 import * as z from 'zod';
-import type { BookKind } from './book.ts';
+import type { Book, BookKind, ShardDelta } from './book.ts';
+import type { ShardState } from './shard.ts';
 
 /**
  * An entry of the books `rotations` and `deliveries`: a hint, never later than the document it points to. `for` is the version of that
@@ -24,13 +27,68 @@ export function mergeHint(existing: Hint, incoming: Hint): Hint {
 export const ROTATIONS: BookKind<Hint> = { name: 'rotations', entry: hintSchema, merge: mergeHint };
 export const DELIVERIES: BookKind<Hint> = { name: 'deliveries', entry: hintSchema, merge: mergeHint };
 
-/** What to leave in the book after a document was read at `version` and said it is due at `due` (undefined: never). */
-export function settleHint(
-  hint: Hint,
-  version: number,
-  due: number | undefined,
-): { readonly set: Hint } | { readonly forget: string } | undefined {
-  if (hint.for > version) return undefined;
-  if (due === undefined) return { forget: hint.id };
-  return { set: { id: hint.id, due, for: hint.for } };
+/** How a worker left the document a hint points to: the version it read or wrote last, and when it is due (undefined: never). */
+export interface LeftDocument {
+  readonly version: number;
+  readonly due: number | undefined;
+}
+
+/** The document is no more: nothing a hint could be for. */
+export const GONE: LeftDocument = { version: Number.POSITIVE_INFINITY, due: undefined };
+
+/** Works on the due hints of one shard: claims them, has `work` do each, settles them. One that throws keeps its claim until it runs out. */
+export async function workOnHints(
+  book: Book<Hint>,
+  shard: number,
+  options: {
+    readonly now: () => number;
+    /** Milliseconds that one worker has before another may look at the same documents. They are safe either way. */
+    readonly claimMs: number;
+    readonly parallel: number;
+    readonly work: (id: string) => Promise<LeftDocument>;
+    readonly onError: (error: unknown, id: string) => void;
+  },
+): Promise<readonly LeftDocument[]> {
+  const nonce = ulid();
+  const claimed = await book.visit(shard, (state) =>
+    claimHints(state, options.now(), options.claimMs, nonce),
+  );
+  const mine = [...claimed.state.entries.values()].filter(({ claim }) => claim === nonce);
+  if (mine.length === 0) return [];
+  const limit = pLimit(options.parallel);
+  const left = new Map<string, LeftDocument>();
+  const workOnOne = async (id: string): Promise<void> => {
+    try {
+      left.set(id, await options.work(id));
+    } catch (error) {
+      options.onError(error, id);
+    }
+  };
+  await Promise.all(mine.map(({ id }) => limit(() => workOnOne(id))));
+  // Reads the inbox again: the work itself may have posted hints for the versions it wrote.
+  await book.visit(shard, (state) => settleHints(state, left, nonce));
+  return [...left.values()];
+}
+
+function claimHints(state: ShardState<Hint>, now: number, claimMs: number, nonce: string): ShardDelta<Hint> {
+  const due = [...state.entries.values()].filter((hint) => hint.due <= now && hint.claim !== nonce);
+  return { set: due.map((hint) => ({ ...hint, due: now + claimMs, claim: nonce })) };
+}
+
+/** Raises or drops each hint, unless it is for a later version than was read, or another worker has claimed it since. */
+export function settleHints(
+  state: ShardState<Hint>,
+  left: ReadonlyMap<string, LeftDocument>,
+  nonce: string,
+): ShardDelta<Hint> {
+  const set: Hint[] = [];
+  const forget: string[] = [];
+  for (const [id, { version, due }] of left) {
+    const hint = state.entries.get(id);
+    if (hint === undefined || hint.for > version) continue;
+    if (hint.claim !== undefined && hint.claim !== nonce) continue;
+    if (due === undefined) forget.push(id);
+    else set.push({ id, due, for: hint.for });
+  }
+  return { set, forget };
 }

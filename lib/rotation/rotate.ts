@@ -1,8 +1,6 @@
-import pLimit from 'p-limit';
 import { ulid } from 'ulid';
-import type { Book, ShardDelta } from '../agenda/book.ts';
-import { type Hint, settleHint } from '../agenda/hint.ts';
-import type { ShardState } from '../agenda/shard.ts';
+import type { Book } from '../agenda/book.ts';
+import { GONE, type Hint, workOnHints } from '../agenda/hint.ts';
 import { type EventData, eventId, type LeasekeeperEvent, type RotationReason } from '../bus/events.ts';
 import { type EngineDependencies, type EngineReport, rotateSecret } from './engine.ts';
 import { demanded, dueOf } from './machine.ts';
@@ -11,63 +9,28 @@ export interface RotateDependencies extends EngineDependencies {
   readonly book: Book<Hint>;
 }
 
-/** How long a worker has for the secrets of one shard before another may look at them. The machine is safe either way. */
 const CLAIM_MS = 120_000;
 const PARALLEL_ROTATIONS = 4;
 
-/** Works on one shard of the book `rotations`: claims the hints that are due, carries each secret forward, settles the hints. */
+/** Works on one shard of the book `rotations`: carries each secret forward that is due. */
 export async function rotateShard(
   deps: RotateDependencies,
   { shard }: EventData<'rotation.due'>,
 ): Promise<readonly EngineReport[]> {
-  const nonce = ulid();
-  const claimed = await deps.book.visit(shard, (state) => claim(state, deps.now(), nonce));
-  const mine = [...claimed.state.entries.values()].filter(({ claim }) => claim === nonce);
-  if (mine.length === 0) return [];
-  const limit = pLimit(PARALLEL_ROTATIONS);
-  const reports = new Map<string, EngineReport | 'gone'>();
-  await Promise.all(mine.map(({ id }) => limit(() => rotateOne(deps, id, reports))));
-  await deps.book.visit(shard, (state) => settle(state, reports, nonce));
-  return [...reports.values()].filter((report) => report !== 'gone');
-}
-
-async function rotateOne(
-  deps: RotateDependencies,
-  name: string,
-  reports: Map<string, EngineReport | 'gone'>,
-): Promise<void> {
-  try {
-    reports.set(name, (await rotateSecret(deps, name)) ?? 'gone');
-  } catch (error) {
-    // Its claim runs out and the next scan sends a worker again; the others in this shard go on.
-    deps.onError(error, name);
-  }
-}
-
-function claim(state: ShardState<Hint>, now: number, nonce: string): ShardDelta<Hint> {
-  const due = [...state.entries.values()].filter((hint) => hint.due <= now && hint.claim !== nonce);
-  return { set: due.map((hint) => ({ ...hint, due: now + CLAIM_MS, claim: nonce })) };
-}
-
-function settle(
-  state: ShardState<Hint>,
-  reports: ReadonlyMap<string, EngineReport | 'gone'>,
-  nonce: string,
-): ShardDelta<Hint> {
-  const set: Hint[] = [];
-  const forget: string[] = [];
-  for (const [id, report] of reports) {
-    const hint = state.entries.get(id);
-    if (hint === undefined || (hint.claim !== undefined && hint.claim !== nonce)) continue;
-    const settled =
-      report === 'gone'
-        ? settleHint(hint, Number.POSITIVE_INFINITY, undefined)
-        : settleHint(hint, report.version, dueOf(report.state));
-    if (settled === undefined) continue;
-    if ('set' in settled) set.push(settled.set);
-    else forget.push(settled.forget);
-  }
-  return { set, forget };
+  const reports: EngineReport[] = [];
+  await workOnHints(deps.book, shard, {
+    now: deps.now,
+    claimMs: CLAIM_MS,
+    parallel: PARALLEL_ROTATIONS,
+    onError: deps.onError,
+    work: async (name) => {
+      const report = await rotateSecret(deps, name);
+      if (report === undefined) return GONE;
+      reports.push(report);
+      return { version: report.version, due: dueOf(report.state) };
+    },
+  });
+  return reports;
 }
 
 /** Asks for a rotation and has a worker sent at once. Throws `managed_secret_unknown`. */
