@@ -1,3 +1,4 @@
+import { errors } from 'undici';
 import { codeOf, LeasekeeperError } from '../errors.ts';
 import { EndpointRefused } from './address-guard.ts';
 
@@ -42,7 +43,7 @@ export class DeliveryFailed extends LeasekeeperError {
   }
 }
 
-/** The codes of Node, OpenSSL and undici (`UND_ERR_…`, `HPE_…` from its parser), first match wins. */
+/** The codes of Node, OpenSSL and undici (`UND_ERR_…`); the first match wins. */
 const REASONS: ReadonlyArray<readonly [RegExp, FailureReason]> = [
   [/^ETIMEDOUT$|_TIMEOUT$/, 'timeout'],
   [/^ECONNREFUSED$/, 'refused'],
@@ -52,7 +53,7 @@ const REASONS: ReadonlyArray<readonly [RegExp, FailureReason]> = [
     /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO$)/,
     'tls',
   ],
-  [/^(?:HPE_|UND_ERR_HEADERS_OVERFLOW$|UND_ERR_RES_)/, 'protocol'],
+  [/^UND_ERR_HEADERS_OVERFLOW$/, 'protocol'],
   [/^(?:ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET)$/, 'reset'],
   [/^(?:UND_ERR_ABORTED|UND_ERR_CLOSED|UND_ERR_DESTROYED)$/, 'aborted'],
 ];
@@ -64,6 +65,8 @@ export function deliveryFailure(error: unknown): DeliveryFailed {
   if (error instanceof DOMException) {
     return new DeliveryFailed(error.name === 'TimeoutError' ? 'timeout' : 'aborted', error.name);
   }
+  // Only some of the parser's errors have a code.
+  if (error instanceof errors.HTTPParserError) return new DeliveryFailed('protocol', error.name);
   const code = codeOf(error);
   const found = REASONS.find(([pattern]) => pattern.test(code));
   return new DeliveryFailed(found?.[1] ?? 'other', code);

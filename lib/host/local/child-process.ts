@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { open } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Environment } from './cache-folder.ts';
 import type { Account } from './run-command.ts';
@@ -90,7 +91,9 @@ async function supervise(child: ChildProcess, options: ServerCommand): Promise<S
   // The watchdog may be gone before we tell it; nothing is lost then.
   child.stdin?.on('error', () => undefined);
   const pid = await started;
-  // An idle server must not keep this process alive; what waits for it does.
+  // A server alone must not keep this process alive: when nothing else does, it ends, and the watchdog ends the server.
+  child.unref();
+  if (child.stdin instanceof Socket) child.stdin.unref();
   return {
     pid,
     exited: ended.promise,

@@ -30,8 +30,16 @@ export function openBaoConfig(settings: OpenBaoSettings): string {
     listener: { tcp: { address, cluster_address: clusterAddress, tls_disable: true } },
     api_addr: `http://${address}`,
     cluster_addr: `https://${clusterAddress}`,
+    // Without a second field beside `options`, OpenBao's JSON reader takes that word for a third label and refuses.
     ...(audit && {
-      audit: { file: { [audit.name]: { options: { ...audit.options, file_path: audit.filePath } } } },
+      audit: {
+        file: {
+          [audit.name]: {
+            description: 'Leasekeeper',
+            options: { ...audit.options, file_path: audit.filePath },
+          },
+        },
+      },
     }),
   });
 }

@@ -125,7 +125,7 @@ function parameters(port: number, fsync: boolean): string[] {
     listen_addresses: HOST,
     unix_socket_directories: '',
     max_connections: '200',
-    ...(!fsync && { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }),
+    ...(!fsync && { fsync: 'off', full_page_writes: 'off' }),
   };
   return Object.entries(clusters).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
 }
