@@ -111,6 +111,11 @@ export class Book<E extends AgendaEntry> {
     return shardOf(id, await this.#shardCount());
   }
 
+  /** One entry as its shard has it; what is still in the inbox is not seen. */
+  async find(id: string): Promise<E | undefined> {
+    return (await this.#readShard(await this.shardOf(id))).state.entries.get(id);
+  }
+
   /**
    * Everything in the book, in one request for each shard and one for the inbox. The inbox is listed first: the other way round, a
    * message merged between the two reads would be in neither.

@@ -14,6 +14,8 @@ export interface IssuedLease {
   readonly managed?: LeaseEntry['managed'];
   /** Milliseconds before its end at which its consumer must know at the latest. */
   readonly handoverMs?: number;
+  /** Milliseconds since the epoch: it need not live longer. */
+  readonly until?: number;
   readonly wrap?: LeaseEntry['wrap'];
 }
 
@@ -33,9 +35,11 @@ export function leaseEntryOf(issued: IssuedLease, now: number, policy: LeasePoli
     ...(issued.parent === undefined ? {} : { parent: issued.parent }),
     ...(issued.managed === undefined ? {} : { managed: issued.managed }),
     ...(issued.handoverMs === undefined ? {} : { handover: issued.handoverMs }),
+    ...(issued.until === undefined ? {} : { until: issued.until }),
     ...(issued.wrap === undefined ? {} : { wrap: issued.wrap }),
   };
-  return issued.renewable ? entry : asFinal(entry, entry.expire, policy);
+  const enough = issued.until !== undefined && entry.expire >= issued.until;
+  return issued.renewable && !enough ? entry : asFinal(entry, entry.expire, policy);
 }
 
 /** A parent token that a lease has just been made with. */

@@ -14,6 +14,7 @@ export type LeaseDecision =
   | { readonly kind: 'publish' }
   | { readonly kind: 'look-for-opening' }
   | { readonly kind: 'renew' }
+  | { readonly kind: 'retire' }
   | { readonly kind: 'announce'; readonly notice: LeaseNotice }
   | { readonly kind: 'forget' };
 
@@ -75,6 +76,8 @@ export function claimEnd(entry: CareEntry, now: number): number {
 export function decide(entry: CareEntry, now: number, policy: LeasePolicy): LeaseDecision {
   if (entry.kind === 'token') return decideToken(entry, now);
   if (entry.unpublished && entry.unpublished.length > 0) return { kind: 'publish' };
+  // A grace is a promise: it is never cut short by looking ahead.
+  if (entry.retire_at !== undefined && entry.retire_at <= now) return { kind: 'retire' };
   if (entry.wrap) return { kind: 'look-for-opening' };
   if (!entry.final) return { kind: 'renew' };
   if (!entry.told?.includes('expiring')) {
@@ -90,8 +93,14 @@ function decideToken(entry: TokenEntry, now: number): LeaseDecision {
   return entry.expire <= now ? { kind: 'forget' } : { kind: 'wait' };
 }
 
-/** When a final entry is looked at next: to tell its consumer, then to forget it. */
+/** When a final entry is looked at next: to retire it, to tell its consumer, then to forget it. */
 export function finalDue(entry: CareEntry, policy: LeasePolicy): number {
+  const retireAt =
+    entry.kind === 'lease' ? (entry.retire_at ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+  return Math.min(retireAt, endDue(entry, policy));
+}
+
+function endDue(entry: CareEntry, policy: LeasePolicy): number {
   if (entry.kind === 'token' || entry.told?.includes('expiring')) return entry.expire;
   return handoverStart(entry, policy);
 }

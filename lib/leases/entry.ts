@@ -37,6 +37,10 @@ export const leaseEntrySchema = z.object({
   managed: z.object({ name: z.string(), generation: z.number() }).optional(),
   /** Milliseconds before its end at which its consumer must know at the latest. */
   handover: z.number().optional(),
+  /** Renewals end once they reach this time: its consumer asked for no longer life. */
+  until: z.number().optional(),
+  /** Replaced by another lease: to be revoked then. */
+  retire_at: z.number().optional(),
   told: z.array(z.enum(LEASE_NOTICES)).optional(),
   unpublished: z.array(z.enum(LEASE_NOTICES)).optional(),
   /** Issued wrapped, and not yet known to have been opened: care starts when the wrapping token is gone before its end. */
@@ -64,10 +68,21 @@ export function tokenEntryId(accessor: string): string {
   return `token:${accessor}`;
 }
 
-/** The entry that is there wins over a message; a token only learns that it was used again. */
+/**
+ * The entry that is there wins over a message, which may be old. It only learns what cannot be undone: that a token was used again, and
+ * that a lease is to be retired.
+ */
 function mergeCare(existing: CareEntry, incoming: CareEntry): CareEntry {
-  if (existing.kind !== 'token' || incoming.kind !== 'token') return existing;
-  return incoming.used > existing.used ? { ...existing, used: incoming.used } : existing;
+  if (existing.kind === 'token' && incoming.kind === 'token') {
+    return incoming.used > existing.used ? { ...existing, used: incoming.used } : existing;
+  }
+  if (existing.kind === 'lease' && incoming.kind === 'lease' && existing.retire_at === undefined) {
+    const { retire_at } = incoming;
+    return retire_at === undefined
+      ? existing
+      : { ...existing, retire_at, due: Math.min(existing.due, retire_at) };
+  }
+  return existing;
 }
 
 export const LEASES: BookKind<CareEntry> = { name: 'leases', entry: careEntrySchema, merge: mergeCare };

@@ -142,10 +142,28 @@ async function settle(deps: RenewDependencies, entry: CareEntry): Promise<Settle
       return { entry: withNotice(withoutClaim(entry), decision.notice, deps.now()), outcome: 'other' };
     case 'look-for-opening':
       return entry.kind === 'lease' ? lookForOpening(deps, entry) : { entry, outcome: 'other' };
+    case 'retire':
+      return retireOne(deps, entry);
     case 'forget':
       return { entry: undefined, outcome: 'other' };
     default:
       return { entry: withoutClaim(entry), outcome: 'other' };
+  }
+}
+
+/** Replaced, and its grace is over. While the engine cannot revoke, it is tried again like a renewal. */
+async function retireOne(deps: RenewDependencies, entry: CareEntry): Promise<Settled | undefined> {
+  try {
+    await new Leases(deps.vault, entry.ns).revoke(entry.id);
+    return { entry: undefined, outcome: 'other' };
+  } catch (error) {
+    if (isVaultError(error, 'vault_unreachable', 'vault_sealed', 'vault_standby', 'vault_rate_limited'))
+      return undefined;
+    if (!isVaultError(error)) throw error;
+    return {
+      entry: afterRenewal(entry, { kind: 'failed' }, deps.now(), deps.policy, deps.random),
+      outcome: 'failed',
+    };
   }
 }
 

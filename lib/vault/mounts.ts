@@ -28,11 +28,13 @@ const mountAnswer = z.object({
 export class Mounts {
   readonly #vault: Vault;
   readonly #authNamespace: string;
-  readonly #known: Mount[] = [];
+  readonly #known: Mount[];
 
-  constructor(vault: Vault, authNamespace = '') {
+  /** `known` may be shared by several readers: a mount is the same for all. */
+  constructor(vault: Vault, authNamespace = '', known: Mount[] = []) {
     this.#vault = vault;
     this.#authNamespace = authNamespace;
+    this.#known = known;
   }
 
   /** The mount that serves `fullPath`. Throws `vault_denied` when the token has no rule under it, or there is none. */

@@ -14,6 +14,7 @@ export interface HeldToken {
   /** Seconds granted at login: what every renewal asks for. */
   readonly ttlSeconds: number;
   readonly renewable: boolean;
+  readonly displayName: string | undefined;
 }
 
 export interface VaultSessionOptions {
@@ -116,6 +117,7 @@ export class VaultSession implements Vault {
         accessor: held.accessor,
         ttlSeconds: renewed.ttlSeconds,
         renewable,
+        ...(held.displayName === undefined ? {} : { displayName: held.displayName }),
       });
     } catch (error) {
       if (isVaultError(error, 'vault_denied')) return this.#login();
@@ -133,6 +135,7 @@ export class VaultSession implements Vault {
       expiresAt: now + issued.ttlSeconds * 1_000,
       ttlSeconds: issued.ttlSeconds,
       renewable: issued.renewable,
+      displayName: issued.displayName,
     };
     this.#held = held;
     return held;

@@ -9,6 +9,8 @@ export interface IssuedToken {
   readonly accessor: string;
   readonly ttlSeconds: number;
   readonly renewable: boolean;
+  /** Vault's name for whoever holds it; not known of every login. */
+  readonly displayName?: string;
 }
 
 export interface TokenRenewal {

@@ -1,0 +1,50 @@
+import { Secret } from '../telemetry/secret.ts';
+import { isPlainPath, joinPath } from '../vault/addressing.ts';
+import type { Mounts } from '../vault/mounts.ts';
+import { readStatic } from '../vault/secrets.ts';
+import type { Caller } from './callers.ts';
+import { RequestError } from './problem.ts';
+
+export interface ReadDependencies {
+  /** Mounts are looked up as the caller; what was found once holds for everybody, for every read itself is Vault's decision. */
+  readonly mountsOf: (caller: Caller) => Mounts;
+  readonly namespace: string;
+}
+
+export interface ReadSecret {
+  readonly data: Secret<Readonly<Record<string, unknown>>>;
+  /** The KV version; 0 on KV v1, which has none. */
+  readonly version: number;
+  /** Set for a managed secret: its generation. */
+  readonly generation: number | undefined;
+  /** An entity tag (RFC 9110, 8.8.3); undefined on KV v1. */
+  readonly etag: string | undefined;
+  readonly vaultRequestId: string;
+}
+
+/** Reads a static or managed secret as the caller. Throws VaultError, and RequestError `path_invalid`. */
+export async function readSecret(deps: ReadDependencies, caller: Caller, path: string): Promise<ReadSecret> {
+  if (!isPlainPath(path)) {
+    throw new RequestError(
+      400,
+      'path_invalid',
+      'The path of the secret is not plain.',
+      'Use a path such as nvidia/api-key.',
+    );
+  }
+  const secret = await readStatic(caller.vault, deps.mountsOf(caller), joinPath(deps.namespace, path));
+  return {
+    data: new Secret(secret.data),
+    version: secret.version,
+    generation: generationOf(secret.customMetadata, secret.version),
+    etag: secret.version === 0 ? undefined : `"v${secret.version}-${Date.parse(secret.createdTime ?? '')}"`,
+    vaultRequestId: secret.requestId,
+  };
+}
+
+/** The generation that the metadata names, if it was written for this very version: metadata and value are two writes. */
+function generationOf(metadata: Readonly<Record<string, string>>, version: number): number | undefined {
+  if (metadata['managed-by'] !== 'leasekeeper' || metadata.version !== String(version)) return undefined;
+  const generation = Number(metadata.generation);
+  return Number.isSafeInteger(generation) ? generation : undefined;
+}
