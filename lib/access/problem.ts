@@ -1,5 +1,5 @@
 import { codeOf, LeasekeeperError } from '../errors.ts';
-import { isVaultError, VaultError, type VaultErrorCode } from '../vault/errors.ts';
+import { VaultError, type VaultErrorCode } from '../vault/errors.ts';
 
 /** What a caller is told: an RFC 9457 problem document with a stable `code` and a `hint`. */
 export interface Problem {
@@ -74,7 +74,7 @@ function vaultProblem(error: VaultError): Problem {
   const status = STATUS_OF[error.code] ?? 502;
   const told = problem(status, error.code, error.message, error.hint);
   if (status !== 429 && status !== 503) return told;
-  if (isVaultError(error, 'vault_lease_quota_exceeded')) return told;
+  if (error.code === 'vault_lease_quota_exceeded') return told;
   const seconds =
     error.retryAfterMs === undefined ? AGAIN_AFTER_SECONDS : Math.ceil(error.retryAfterMs / 1_000);
   return { ...told, retryAfterSeconds: seconds };

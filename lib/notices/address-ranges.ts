@@ -41,8 +41,8 @@ const IPV4: ReadonlyArray<readonly [RangeName, string]> = [
   ['reserved', '240.0.0.0/4'],
 ];
 
-/** Prefixes, /96, under which an IPv6 address is an IPv4 address in other clothes and is judged as that. */
-const EMBEDDING = ['::ffff:', '64:ff9b::'] as const;
+/** NAT64 (RFC 6052), a /96: an IPv4 address in other clothes, judged as that. BlockList does so for `::ffff:0:0/96` itself. */
+const NAT64 = '64:ff9b::';
 
 const IPV6: ReadonlyArray<readonly [RangeName, string]> = [
   ['metadata', 'fd00:ec2::/32'], // AWS: instance metadata, DNS, time, pod identity
@@ -67,7 +67,7 @@ const PUBLIC_IPV6 = ['2000::/3', '::ffff:0:0/96', '64:ff9b::/96'];
 const refusals: ReadonlyArray<readonly [RangeName, BlockList]> = [
   ...IPV4.flatMap(([name, range]) => [
     [name, blockListOf([range])] as const,
-    ...EMBEDDING.map((prefix) => [name, embedded(prefix, range)] as const),
+    [name, behindNat64(range)] as const,
   ]),
   ...IPV6.map(([name, range]) => [name, blockListOf([range])] as const),
 ];
@@ -82,9 +82,7 @@ export function specialRangeOf(address: string): RangeName | undefined {
 
 /** Whether one of the ranges holds the address. A zone (`fe80::1%eth0`) does not count. */
 export function contains(list: BlockList, address: string): boolean {
-  const [plain = ''] = address.split('%');
-  const family = isIP(plain);
-  return family !== 0 && list.check(plain, family === 4 ? 'ipv4' : 'ipv6');
+  return list.check(address, isIP(address) === 4 ? 'ipv4' : 'ipv6');
 }
 
 /** A list of ranges in CIDR notation, or single addresses. Throws a TypeError or RangeError for anything else. */
@@ -97,10 +95,10 @@ export function blockListOf(ranges: readonly string[]): BlockList {
   return list;
 }
 
-/** The same IPv4 range as it appears below an embedding prefix. */
-function embedded(embedding: string, range: string): BlockList {
+/** The same IPv4 range as it is reached through NAT64. */
+function behindNat64(range: string): BlockList {
   const { address, prefix } = parseRange(range);
-  return blockListOf([`${embedding}${address}/${96 + prefix}`]);
+  return blockListOf([`${NAT64}${address}/${96 + prefix}`]);
 }
 
 function parseRange(range: string): { address: string; prefix: number; family: number } {

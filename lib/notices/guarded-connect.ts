@@ -30,6 +30,8 @@ export function createGuardedConnect(options: GuardedConnectOptions): buildConne
     buildConnector({
       timeout: options.timeoutMs,
       allowH2: false,
+      // Has the lookup asked for all addresses, always.
+      autoSelectFamily: true,
       lookup: guardedLookup(protocol, options.guard, resolve),
       ...(options.ca !== undefined && { ca: [options.ca].flat() }),
     });
@@ -41,20 +43,14 @@ export function createGuardedConnect(options: GuardedConnectOptions): buildConne
 function guardedLookup(protocol: string, guard: AddressGuard, resolve: Resolve): LookupFunction {
   const permitted = async (hostname: string): Promise<LookupAddress[]> => {
     const addresses = await resolve(hostname);
-    for (const { address } of addresses.slice(0,1)) guard.checkAddress({ protocol, hostname, address });
+    if (addresses.length === 0) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
+    for (const { address } of addresses) guard.checkAddress({ protocol, hostname, address });
     return [...addresses];
   };
-  return (hostname, options, callback) => {
+  return (hostname, _options, callback) => {
     permitted(hostname).then(
-      (addresses) => answer(addresses, options.all === true, callback),
+      (addresses) => callback(null, addresses),
       (error: unknown) => callback(error instanceof Error ? error : new Error('lookup failed'), []),
     );
   };
-}
-
-function answer(addresses: LookupAddress[], all: boolean, callback: Parameters<LookupFunction>[2]): void {
-  const [first] = addresses;
-  if (first === undefined) callback(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), []);
-  else if (all) callback(null, addresses);
-  else callback(null, first.address, first.family);
 }

@@ -104,18 +104,18 @@ export function createSender(options: SenderOptions = {}): Sender {
  * destroys it. A body that breaks off or never ends changes nothing: the status has been given.
  */
 async function excerptOf(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<string> {
-  const beginning: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
     for await (const chunk of body) {
-      if (bytes < EXCERPT_BYTES) beginning.push(chunk);
+      chunks.push(chunk);
       bytes += chunk.byteLength;
       if (bytes > maxBytes) break;
     }
   } catch {
     // See above.
   }
-  const first = Buffer.concat(beginning).subarray(0, EXCERPT_BYTES);
+  const first = Buffer.concat(chunks).subarray(0, EXCERPT_BYTES);
   // `stream` leaves out a character that the cut went through.
   return new TextDecoder()
     .decode(first, { stream: true })

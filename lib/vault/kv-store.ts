@@ -14,6 +14,14 @@ export interface KvEntry {
 export interface KvRead {
   readonly entry: KvEntry | undefined;
   readonly version: number;
+  /** Vault's id of the request, for its audit log. */
+  readonly requestId: string;
+}
+
+export interface KvReadOptions {
+  /** An earlier version; the newest when left out. */
+  readonly version?: number;
+  readonly signal?: AbortSignal;
 }
 
 const versionMetadata = z.object({
@@ -41,12 +49,13 @@ export class KvStore {
     this.#mount = mount;
   }
 
-  async read(path: string, signal?: AbortSignal): Promise<KvRead> {
+  async read(path: string, { version, signal }: KvReadOptions = {}): Promise<KvRead> {
     const answer = await this.#vault.request({
       method: 'GET',
       path: joinPath(this.#mount, 'data', path),
       repeatable: true,
       missingIsAnswer: true,
+      ...(version === undefined ? {} : { query: { version: String(version) } }),
       ...(signal ? { signal } : {}),
     });
     return answer.status === 404 ? missing(answer) : found(answer);
@@ -115,8 +124,10 @@ export class KvStore {
 
 function found(answer: VaultAnswer): KvRead {
   const { data, metadata } = parseAnswer(readAnswer, answer, 'reading KV').data;
-  if (data === null) return { entry: undefined, version: metadata.version };
+  const { requestId } = answer;
+  if (data === null) return { entry: undefined, version: metadata.version, requestId };
   return {
+    requestId,
     version: metadata.version,
     entry: {
       data,
@@ -129,5 +140,5 @@ function found(answer: VaultAnswer): KvRead {
 
 function missing(answer: VaultAnswer): KvRead {
   const parsed = parseAnswer(missingAnswer, answer, 'reading KV');
-  return { entry: undefined, version: parsed.data?.metadata.version ?? 0 };
+  return { entry: undefined, version: parsed.data?.metadata.version ?? 0, requestId: answer.requestId };
 }

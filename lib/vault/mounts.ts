@@ -45,7 +45,7 @@ export class Mounts {
     if (known) return known;
     const answer = await this.#vault.request({
       method: 'GET',
-      path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', fullPath),
+      path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', this.#within(fullPath)),
       repeatable: true,
     });
     const { data } = parseAnswer(mountAnswer, answer, 'reading the mount of a path');
@@ -56,6 +56,12 @@ export class Mounts {
     };
     this.#known.push(mount);
     return mount;
+  }
+
+  /** A namespace's own endpoint takes paths within it; told the full path it answers 403 (seen on OpenBao 2.7). */
+  #within(fullPath: string): string {
+    const prefix = `${this.#authNamespace}/`;
+    return fullPath.startsWith(prefix) ? fullPath.slice(prefix.length) : fullPath;
   }
 }
 

@@ -35,9 +35,14 @@ const leasedAnswer = z.object({
 
 /**
  * Reads a KV secret; the mount and its KV version are found by themselves. Throws `vault_not_found` for a missing or deleted secret,
- * `vault_bad_request` when the path is not in a KV mount.
+ * `vault_bad_request` when the path is not in a KV mount, or a version is asked of KV v1, which keeps none.
  */
-export async function readStatic(vault: Vault, mounts: Mounts, fullPath: string): Promise<StaticSecret> {
+export async function readStatic(
+  vault: Vault,
+  mounts: Mounts,
+  fullPath: string,
+  options: { readonly version?: number } = {},
+): Promise<StaticSecret> {
   const mount = await mounts.find(fullPath);
   if (mount.kvVersion === undefined) {
     throw new VaultError(
@@ -48,19 +53,29 @@ export async function readStatic(vault: Vault, mounts: Mounts, fullPath: string)
       },
     );
   }
-  return mount.kvVersion === 2
-    ? readKvV2(vault, mount.path, fullPath.slice(mount.path.length + 1))
-    : readKvV1(vault, fullPath);
+  if (mount.kvVersion === 2)
+    return readKvV2(vault, mount.path, fullPath.slice(mount.path.length + 1), options);
+  if (options.version !== undefined) {
+    throw new VaultError('vault_bad_request', `${fullPath} is in KV v1, which keeps no versions.`, {
+      hint: 'Leave the version out, or upgrade the mount to KV v2.',
+    });
+  }
+  return readKvV1(vault, fullPath);
 }
 
-async function readKvV2(vault: Vault, mount: string, path: string): Promise<StaticSecret> {
-  const { entry } = await new KvStore(vault, mount).read(path);
+async function readKvV2(
+  vault: Vault,
+  mount: string,
+  path: string,
+  options: { readonly version?: number },
+): Promise<StaticSecret> {
+  const { entry, requestId } = await new KvStore(vault, mount).read(path, options);
   if (entry === undefined) {
     throw new VaultError('vault_not_found', `There is no secret at ${joinPath(mount, path)}.`, {
       status: 404,
     });
   }
-  return { kind: 'static', requestId: '', ...entry };
+  return { kind: 'static', requestId, ...entry };
 }
 
 async function readKvV1(vault: Vault, fullPath: string): Promise<StaticSecret> {

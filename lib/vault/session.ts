@@ -3,7 +3,7 @@ import { actingWith } from './acting-with.ts';
 import type { AuthMethod } from './auth/login.ts';
 import type { Vault, VaultAnswer, VaultClient, VaultRequest } from './client.ts';
 import { isVaultError } from './errors.ts';
-import { type IssuedToken, renewSelf, revokeSelf } from './tokens.ts';
+import { type IssuedToken, lookupSelf, renewSelf, revokeSelf } from './tokens.ts';
 
 /** A token in use. Times in milliseconds since the epoch, by Vault's clock. */
 export interface HeldToken {
@@ -30,8 +30,14 @@ export interface VaultSessionOptions {
 const RENEW_AT = 2 / 3;
 const REPLACE_AT = 0.9;
 
-/** A refusal may mean a revoked token. One login in this time finds out; a plain denial must not become a login storm. */
-const LOGIN_AGAIN_AFTER_MS = 30_000;
+/** A refusal may mean a revoked token: it is looked into at most once in this time, so that a plain denial costs nothing more. */
+const DOUBT_AGAIN_AFTER_MS = 30_000;
+
+/** When a session next renews or replaces its token, if it is asked then. For those who must have it asked in time. */
+export function nextActionAt(held: HeldToken): number {
+  const life = held.expiresAt - held.issuedAt;
+  return held.issuedAt + life * (held.renewable ? RENEW_AT : REPLACE_AT);
+}
 
 /**
  * Vault, acting as one identity: logs in when it must, renews while it can, logs in again when the token was revoked. It uses no
@@ -41,6 +47,8 @@ export class VaultSession implements Vault {
   readonly #options: VaultSessionOptions;
   #held: HeldToken | undefined;
   #pending: Promise<HeldToken> | undefined;
+  /** When Vault last said that the token is good. */
+  #provenAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: VaultSessionOptions) {
     this.#options = options;
@@ -56,6 +64,8 @@ export class VaultSession implements Vault {
       return await this.#options.client.requestWith(held.token.expose(), request);
     } catch (error) {
       if (!isVaultError(error, 'vault_denied') || !this.#mayBeRevoked(held)) throw error;
+      // A new token would cost the leases made with this one their parent: only for a token that is really gone.
+      if (await this.#isGood(held)) throw error;
       const fresh = await this.#single(() => this.#login());
       return this.#options.client.requestWith(fresh.token.expose(), request);
     }
@@ -81,7 +91,20 @@ export class VaultSession implements Vault {
   }
 
   #mayBeRevoked(held: HeldToken): boolean {
-    return this.#options.method.name !== 'token' && this.now() - held.issuedAt > LOGIN_AGAIN_AFTER_MS;
+    const knownGood = Math.max(held.issuedAt, this.#provenAt);
+    return this.#options.method.name !== 'token' && this.now() - knownGood > DOUBT_AGAIN_AFTER_MS;
+  }
+
+  /** Whether Vault still knows the token. One without the default policy may not ask, and counts as gone. */
+  async #isGood(held: HeldToken): Promise<boolean> {
+    const { client, authNamespace = '' } = this.#options;
+    try {
+      await lookupSelf(actingWith(client, held.token), authNamespace);
+      this.#provenAt = this.now();
+      return true;
+    } catch (error) {
+      return !isVaultError(error, 'vault_denied');
+    }
   }
 
   /** Many requests at once need one login, not one each. */
@@ -94,6 +117,7 @@ export class VaultSession implements Vault {
 
   async #login(): Promise<HeldToken> {
     const { client, method, onLogin, onAuthFailure } = this.#options;
+    const asked = this.now();
     let issued: IssuedToken;
     try {
       issued = await method.login(client);
@@ -101,24 +125,29 @@ export class VaultSession implements Vault {
       onAuthFailure?.(error, method.name);
       throw error;
     }
-    const held = this.#hold(issued);
+    const held = this.#hold(issued, asked);
     onLogin?.(held);
     return held;
   }
 
   async #renew(held: HeldToken): Promise<HeldToken> {
     const { client, authNamespace = '' } = this.#options;
+    const asked = this.now();
     try {
       const renewed = await renewSelf(actingWith(client, held.token), authNamespace, held.ttlSeconds);
       // Noticeably less than asked for: the max TTL is near, so the next step is a login.
       const renewable = renewed.renewable && renewed.ttlSeconds >= held.ttlSeconds * 0.9;
-      return this.#hold({
-        token: held.token.expose(),
-        accessor: held.accessor,
-        ttlSeconds: renewed.ttlSeconds,
-        renewable,
-        ...(held.displayName === undefined ? {} : { displayName: held.displayName }),
-      });
+      const { accessor, displayName } = held;
+      return this.#hold(
+        {
+          token: held.token.expose(),
+          accessor,
+          ttlSeconds: renewed.ttlSeconds,
+          renewable,
+          ...(displayName === undefined ? {} : { displayName }),
+        },
+        asked,
+      );
     } catch (error) {
       if (isVaultError(error, 'vault_denied')) return this.#login();
       // There is a third of its life left: the fault is met again, and shown, by the request itself.
@@ -126,13 +155,13 @@ export class VaultSession implements Vault {
     }
   }
 
-  #hold(issued: IssuedToken): HeldToken {
-    const now = this.now();
+  /** Its life is counted from when it was asked for: a process that froze before the answer must not think it younger. */
+  #hold(issued: IssuedToken, asked: number): HeldToken {
     const held: HeldToken = {
       token: new Secret(issued.token),
       accessor: issued.accessor,
-      issuedAt: now,
-      expiresAt: now + issued.ttlSeconds * 1_000,
+      issuedAt: asked,
+      expiresAt: asked + issued.ttlSeconds * 1_000,
       ttlSeconds: issued.ttlSeconds,
       renewable: issued.renewable,
       displayName: issued.displayName,

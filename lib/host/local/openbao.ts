@@ -6,9 +6,9 @@ import * as z from 'zod';
 import { type ServerChild, startServer } from './child-process.ts';
 import { type FolderLock, lockDataFolder } from './data-folder-lock.ts';
 import { freePorts } from './free-port.ts';
-import type { Report } from './openbao-binary.ts';
 import { type AuditFile, openBaoConfig } from './openbao-config.ts';
 import { exists, makePrivateFolder, readIfPresent, writePrivateFile } from './private-file.ts';
+import type { Report } from './report.ts';
 import { lastLines } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, chown, cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import type { PostgresBinaries } from './postgres-binaries.ts';
+import type { PostgresBinaries } from './postgres-folder.ts';
 import { exists, readIfPresent, writePrivateFile } from './private-file.ts';
 import { type Account, runCommand } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';

@@ -2,16 +2,9 @@ import { glob } from 'node:fs/promises';
 import path from 'node:path';
 import type { Environment } from './cache-folder.ts';
 import { installEmbeddedPostgres } from './embedded-postgres.ts';
-import type { Report } from './openbao-binary.ts';
-import { findOnPath, isExecutable, runCommand } from './run-command.ts';
-
-/** Where a usable PostgreSQL is. */
-export interface PostgresBinaries {
-  readonly initdb: string;
-  readonly postgres: string;
-  /** The major version, 13 or newer. */
-  readonly major: number;
-}
+import { inspectFolder, type PostgresBinaries } from './postgres-folder.ts';
+import type { Report } from './report.ts';
+import { findOnPath } from './run-command.ts';
 
 const OLDEST_MAJOR = 13;
 /** Where packages put PostgreSQL without adding it to PATH: Debian, Homebrew on Apple silicon and on Intel, Red Hat. */
@@ -30,7 +23,7 @@ const PLACES = [
 export async function findPostgres(env: Environment, report: Report = () => {}): Promise<PostgresBinaries> {
   const system = env.LEASEKEEPER_POSTGRES === 'embedded' ? undefined : await findSystemPostgres(env);
   if (system) return system;
-  return installEmbeddedPostgres(env, report, inspectFolder);
+  return installEmbeddedPostgres(env, report);
 }
 
 async function findSystemPostgres(env: Environment): Promise<PostgresBinaries | undefined> {
@@ -45,13 +38,4 @@ async function findSystemPostgres(env: Environment): Promise<PostgresBinaries | 
 
 function isUsable(binaries: PostgresBinaries | undefined): binaries is PostgresBinaries {
   return binaries !== undefined && binaries.major >= OLDEST_MAJOR;
-}
-
-/** What a `bin` folder holds, or undefined if it has no PostgreSQL server that runs here. */
-async function inspectFolder(folder: string): Promise<PostgresBinaries | undefined> {
-  const [initdb, postgres] = [path.join(folder, 'initdb'), path.join(folder, 'postgres')];
-  if (!(await isExecutable(initdb)) || !(await isExecutable(postgres))) return undefined;
-  const { stdout } = await runCommand(postgres, ['--version'], { env: {}, timeoutMs: 20_000 });
-  const major = /\(PostgreSQL\) (\d+)/.exec(stdout)?.[1];
-  return major === undefined ? undefined : { initdb, postgres, major: Number(major) };
 }

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { Report } from './openbao-binary.ts';
 import { giveTo, placeForCluster, postgresAccount, reachableBinaries } from './postgres-account.ts';
-import type { PostgresBinaries } from './postgres-binaries.ts';
+import type { PostgresBinaries } from './postgres-folder.ts';
 import { exists, readIfPresent, writePrivateFile } from './private-file.ts';
+import type { Report } from './report.ts';
 import { type Account, lastLines, runCommand } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';
 

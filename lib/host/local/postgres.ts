@@ -5,8 +5,6 @@ import { Client } from 'pg';
 import { type ServerChild, startServer } from './child-process.ts';
 import { type FolderLock, lockDataFolder } from './data-folder-lock.ts';
 import { freePorts } from './free-port.ts';
-import type { Report } from './openbao-binary.ts';
-import type { PostgresBinaries } from './postgres-binaries.ts';
 import {
   type PostgresCluster,
   prepareCluster,
@@ -14,7 +12,9 @@ import {
   serverEnvironment,
   startFailed,
 } from './postgres-cluster.ts';
+import type { PostgresBinaries } from './postgres-folder.ts';
 import { makePrivateFolder, readIfPresent, writePrivateFile } from './private-file.ts';
+import type { Report } from './report.ts';
 import { lastLines } from './run-command.ts';
 
 /** What to start. */

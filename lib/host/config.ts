@@ -1,0 +1,157 @@
+import * as z from 'zod';
+import { LeasekeeperError } from '../errors.ts';
+
+/** A blank variable counts as not set: deployment tools often cannot leave one out. */
+const text = z.string().trim().min(1);
+const seconds = z.coerce.number().positive();
+const listed = z.string().transform((value) =>
+  value
+    .split(',')
+    .map((one) => one.trim())
+    .filter((one) => one !== ''),
+);
+
+const environmentSchema = z.object({
+  VAULT_ADDR: z.url({ protocol: /^https?$/ }),
+  VAULT_NAMESPACE: text.default('lotabots'),
+  VAULT_AUTH_NAMESPACE: z.string().default(''),
+  VAULT_CACERT_PEM: text.optional(),
+  VAULT_TOKEN: text.optional(),
+  LEASEKEEPER_STATE_MOUNT: text.default('leasekeeper'),
+  LEASEKEEPER_AUTH: z.enum(['approle', 'kubernetes', 'token']).default('approle'),
+  LEASEKEEPER_AUTH_MOUNT: text.optional(),
+  LEASEKEEPER_ROLE_PREFIX: text.default('leasekeeper-'),
+  LEASEKEEPER_APPROLE_FILE: text.optional(),
+  LEASEKEEPER_ROLE_ID: text.optional(),
+  LEASEKEEPER_SECRET_ID: text.optional(),
+  LEASEKEEPER_JWT_FILE: text.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
+  LEASEKEEPER_SCAN_INTERVAL: seconds.default(60),
+  LEASEKEEPER_BUS: text.optional(),
+  LEASEKEEPER_CALLER_MOUNT: text.default('kubernetes'),
+  LEASEKEEPER_REPLACE_GRACE: seconds.default(60),
+  LEASEKEEPER_NOTICE_ALLOW: listed.default([]),
+  LEASEKEEPER_LISTEN: text.default('127.0.0.1:8280'),
+  LEASEKEEPER_LOG_LEVEL: z
+    .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+    .default('info'),
+});
+
+/** The settings of a host. docs/configuration in README.md lists the variables. Milliseconds where a name says so. */
+export interface Config {
+  readonly vaultAddress: string;
+  /** The prefix or namespace of all secrets. */
+  readonly namespace: string;
+  readonly authNamespace: string;
+  readonly ca: string | undefined;
+  readonly stateMount: string;
+  readonly auth: AuthConfig;
+  readonly scanIntervalMs: number;
+  /** What falls due within this is done now. */
+  readonly lookAheadMs: number;
+  /** EventBridge's bus; undefined in one process. */
+  readonly busName: string | undefined;
+  readonly callerMount: string;
+  readonly replaceGraceMs: number;
+  readonly noticeAllow: readonly string[];
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly logLevel: z.infer<typeof environmentSchema>['LEASEKEEPER_LOG_LEVEL'];
+}
+
+/** How the functions log in to Vault. Each has a role of its own. */
+export type AuthConfig =
+  | { readonly kind: 'token'; readonly token: string }
+  | {
+      readonly kind: 'kubernetes';
+      readonly mount: string;
+      readonly rolePrefix: string;
+      readonly jwtFile: string;
+    }
+  | { readonly kind: 'approle'; readonly mount: string; readonly file: string }
+  | {
+      readonly kind: 'approle-one';
+      readonly mount: string;
+      readonly roleId: string;
+      readonly secretId: string;
+    };
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads the settings. Throws `configuration_invalid`, naming each variable at fault and never what was in it. */
+export function readConfig(environment: Environment): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ''),
+  );
+  const parsed = environmentSchema.safeParse(given);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+    throw new LeasekeeperError(
+      'configuration_invalid',
+      `The environment will not do: ${faults.join('; ')}.`,
+      {
+        hint: 'README.md, "Configuration", lists every variable.',
+      },
+    );
+  }
+  const env = parsed.data;
+  const scanIntervalMs = env.LEASEKEEPER_SCAN_INTERVAL * 1_000;
+  return {
+    vaultAddress: env.VAULT_ADDR,
+    namespace: env.VAULT_NAMESPACE,
+    authNamespace: env.VAULT_AUTH_NAMESPACE,
+    ca: env.VAULT_CACERT_PEM,
+    stateMount: env.LEASEKEEPER_STATE_MOUNT,
+    auth: authOf(env),
+    scanIntervalMs,
+    lookAheadMs: scanIntervalMs + Math.max(2_000, scanIntervalMs / 10),
+    busName: env.LEASEKEEPER_BUS,
+    callerMount: env.LEASEKEEPER_CALLER_MOUNT,
+    replaceGraceMs: env.LEASEKEEPER_REPLACE_GRACE * 1_000,
+    noticeAllow: env.LEASEKEEPER_NOTICE_ALLOW,
+    listen: listenOf(env.LEASEKEEPER_LISTEN),
+    logLevel: env.LEASEKEEPER_LOG_LEVEL,
+  };
+}
+
+function authOf(env: z.infer<typeof environmentSchema>): AuthConfig {
+  if (env.LEASEKEEPER_AUTH === 'token') {
+    if (env.VAULT_TOKEN === undefined) throw missing('VAULT_TOKEN');
+    return { kind: 'token', token: env.VAULT_TOKEN };
+  }
+  if (env.LEASEKEEPER_AUTH === 'kubernetes') {
+    const mount = env.LEASEKEEPER_AUTH_MOUNT ?? 'kubernetes';
+    return {
+      kind: 'kubernetes',
+      mount,
+      rolePrefix: env.LEASEKEEPER_ROLE_PREFIX,
+      jwtFile: env.LEASEKEEPER_JWT_FILE,
+    };
+  }
+  const mount = env.LEASEKEEPER_AUTH_MOUNT ?? 'approle';
+  if (env.LEASEKEEPER_ROLE_ID !== undefined && env.LEASEKEEPER_SECRET_ID !== undefined) {
+    return {
+      kind: 'approle-one',
+      mount,
+      roleId: env.LEASEKEEPER_ROLE_ID,
+      secretId: env.LEASEKEEPER_SECRET_ID,
+    };
+  }
+  if (env.LEASEKEEPER_APPROLE_FILE === undefined) throw missing('LEASEKEEPER_APPROLE_FILE');
+  return { kind: 'approle', mount, file: env.LEASEKEEPER_APPROLE_FILE };
+}
+
+function missing(name: string): LeasekeeperError {
+  return new LeasekeeperError('configuration_invalid', `${name} is not set.`, {
+    hint: 'README.md, "Configuration", lists every variable.',
+  });
+}
+
+function listenOf(text: string): Config['listen'] {
+  const separator = text.lastIndexOf(':');
+  const port = Number(text.slice(separator + 1));
+  if (separator < 1 || !Number.isInteger(port) || port < 0 || port > 65_535) {
+    throw new LeasekeeperError('configuration_invalid', 'LEASEKEEPER_LISTEN is not host:port.', {
+      hint: 'For example 127.0.0.1:8280.',
+    });
+  }
+  return { host: text.slice(0, separator), port };
+}
