@@ -115,8 +115,8 @@ export function isCommandType(type: string): type is CommandType {
   return Object.hasOwn(commandSchemas, type);
 }
 
-export function isOutcomeType(type: string): type is OutcomeType {
-  return Object.hasOwn(outcomeSchemas, type);
+export function isOutcome(event: LeasekeeperEvent): event is Outcome {
+  return Object.hasOwn(outcomeSchemas, event.type);
 }
 
 const eventOf = <T extends EventType>(type: T) =>

@@ -76,8 +76,8 @@ export type AuthConfig =
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Reads the settings. Throws `configuration_invalid`, naming each variable at fault and never what was in it. */
-export function readConfig(environment: Environment): Config {
+/** Reads the settings; the only reader of the process environment. Throws `configuration_invalid`, naming each variable at fault and never what was in it. */
+export function readConfig(environment: Environment = process.env): Config {
   const given = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ''),
   );

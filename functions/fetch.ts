@@ -1,0 +1,22 @@
+import middy from '@middy/core';
+import httpRouter from '@middy/http-router';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { fetchRoutes } from '../lib/host/fetch-routes.ts';
+import type { FunctionHost } from '../lib/host/function-host.ts';
+import { noRoute } from '../lib/host/http-function.ts';
+import { onLambda } from '../lib/host/lambda.ts';
+import { observed } from '../lib/host/middleware.ts';
+import { type FetchDependencies, wireFetch } from '../lib/host/wire.ts';
+
+/** Behind HTTP: issues short-lived secrets and reads static ones, as the caller. */
+export const fetchFunction = (host: FunctionHost<FetchDependencies>) =>
+  middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
+    .use(observed(host))
+    .handler(
+      httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
+        routes: fetchRoutes(host.dependencies),
+        notFoundResponse: noRoute,
+      }),
+    );
+
+export const handler = fetchFunction(onLambda('fetch', wireFetch));

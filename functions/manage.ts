@@ -1,0 +1,25 @@
+import middy from '@middy/core';
+import httpRouter from '@middy/http-router';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import type { FunctionHost } from '../lib/host/function-host.ts';
+import { noRoute } from '../lib/host/http-function.ts';
+import { onLambda } from '../lib/host/lambda.ts';
+import { lambdaBus } from '../lib/host/lambda-bus.ts';
+import { manageRoutes } from '../lib/host/manage-routes.ts';
+import { observed } from '../lib/host/middleware.ts';
+import { type ManageDependencies, wireManage } from '../lib/host/wire.ts';
+
+/** Behind HTTP: shows what is managed, and has it rotated, with the rights of the caller. */
+export const manageFunction = (host: FunctionHost<ManageDependencies>) =>
+  middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
+    .use(observed(host))
+    .handler(
+      httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
+        routes: manageRoutes(host.dependencies),
+        notFoundResponse: noRoute,
+      }),
+    );
+
+export const handler = manageFunction(
+  onLambda('manage', (parts) => wireManage({ ...parts, bus: lambdaBus(parts.config) })),
+);

@@ -1,0 +1,30 @@
+import middy from '@middy/core';
+import { isOutcome } from '../lib/bus/events.ts';
+import type { FunctionHost } from '../lib/host/function-host.ts';
+import { onLambda } from '../lib/host/lambda.ts';
+import { lambdaBus } from '../lib/host/lambda-bus.ts';
+import { observed } from '../lib/host/middleware.ts';
+import { queueFunction } from '../lib/host/queue-function.ts';
+import { unexpected } from '../lib/host/unexpected.ts';
+import { wireNotify } from '../lib/host/wire.ts';
+import { type DeliverDependencies, deliverShard } from '../lib/notices/deliver.ts';
+import { type RecordDependencies, recordDeliveries } from '../lib/notices/record.ts';
+
+/** Behind a queue: records who is to be told of an outcome, and delivers what is due. */
+export const notifyFunction = (host: FunctionHost<RecordDependencies & DeliverDependencies>) =>
+  middy()
+    .use(observed(host))
+    .handler(
+      queueFunction(
+        async (event) => {
+          if (event.type === 'delivery.due') await deliverShard(host.dependencies(), event.data);
+          else if (isOutcome(event)) await recordDeliveries(host.dependencies(), event);
+          else throw unexpected(event);
+        },
+        (err, message) => host.logger.error({ err, message }, 'message failed'),
+      ),
+    );
+
+export const handler = notifyFunction(
+  onLambda('notify', (parts) => wireNotify({ ...parts, bus: lambdaBus(parts.config) })),
+);

@@ -1,0 +1,14 @@
+import type { Bus } from '../bus/bus.ts';
+import { createEventBridgeBus } from '../bus/eventbridge.ts';
+import { LeasekeeperError } from '../errors.ts';
+import type { Config } from './config.ts';
+
+/** The bus of a function on Lambda. A file of its own: functions that publish nothing do not load the AWS SDK. */
+export function lambdaBus(config: Config): Bus {
+  if (config.busName === undefined) {
+    throw new LeasekeeperError('configuration_invalid', 'LEASEKEEPER_BUS is not set.', {
+      hint: 'Set it to the name or ARN of the EventBridge bus.',
+    });
+  }
+  return createEventBridgeBus({ busName: config.busName });
+}
