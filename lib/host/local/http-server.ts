@@ -1,0 +1,136 @@
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import { problemOf, RequestError } from '../../access/problem.ts';
+import { problemAnswer } from '../http-function.ts';
+
+export type HttpHandler = (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2>;
+
+/** Which handler serves which paths; the first match wins. */
+export interface HttpRoutes {
+  readonly prefix: string;
+  readonly handler: HttpHandler;
+}
+
+export interface HttpServer {
+  /** `http://127.0.0.1:8280` */
+  readonly address: string;
+  /** Takes no more requests and lets those under way end. */
+  close(): Promise<void>;
+}
+
+const LARGEST_BODY_BYTES = 128 * 1024;
+
+/** Serves HTTP functions as API Gateway's HTTP API would: same event, same answer. Throws `listen_failed`'s cause, Node's own error. */
+export async function startHttpServer(
+  listen: { readonly host: string; readonly port: number },
+  routes: readonly HttpRoutes[],
+): Promise<HttpServer> {
+  const server = createServer((request, response) => {
+    void answer(routes, request, response);
+  });
+  server.requestTimeout = 30_000;
+  server.listen(listen.port, listen.host);
+  await once(server, 'listening');
+  return { address: addressOf(server, listen.host), close: () => closeServer(server) };
+}
+
+function addressOf(server: Server, host: string): string {
+  const bound = server.address();
+  const port = bound !== null && typeof bound === 'object' ? bound.port : 0;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = once(server, 'close');
+  server.close();
+  server.closeIdleConnections();
+  await closed;
+}
+
+async function answer(
+  routes: readonly HttpRoutes[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const requestId = randomUUID();
+  try {
+    const event = await eventOf(request, requestId);
+    const route = routes.find(
+      ({ prefix }) => event.rawPath === prefix || event.rawPath.startsWith(`${prefix}/`),
+    );
+    if (route === undefined) throw new RequestError(404, 'route_unknown', `There is no ${event.rawPath}.`);
+    send(response, await route.handler(event));
+  } catch (error) {
+    send(response, problemAnswer(problemOf(error), requestId));
+  }
+}
+
+function send(response: ServerResponse, result: APIGatewayProxyStructuredResultV2): void {
+  response.statusCode = result.statusCode ?? 200;
+  for (const [name, value] of Object.entries(result.headers ?? {})) response.setHeader(name, String(value));
+  response.end(result.body);
+}
+
+/** API Gateway's payload format 2.0 (AWS: "Create AWS Lambda proxy integrations for HTTP APIs"). */
+async function eventOf(request: IncomingMessage, requestId: string): Promise<APIGatewayProxyEventV2> {
+  const url = new URL(request.url ?? '/', 'http://localhost');
+  const method = request.method ?? 'GET';
+  const headers = Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.join(',') : value,
+    ]),
+  );
+  const body = await bodyOf(request);
+  return {
+    version: '2.0',
+    routeKey: '$default',
+    rawPath: pathOf(url),
+    rawQueryString: url.search.slice(1),
+    headers,
+    queryStringParameters: Object.fromEntries(url.searchParams),
+    requestContext: {
+      accountId: '000000000000',
+      apiId: 'local',
+      domainName: url.hostname,
+      domainPrefix: 'local',
+      http: {
+        method,
+        path: pathOf(url),
+        protocol: `HTTP/${request.httpVersion}`,
+        sourceIp: request.socket.remoteAddress ?? '',
+        userAgent: request.headers['user-agent'] ?? '',
+      },
+      requestId,
+      routeKey: '$default',
+      stage: '$default',
+      time: new Date().toISOString(),
+      timeEpoch: Date.now(),
+    },
+    ...(body === undefined ? {} : { body }),
+    isBase64Encoded: false,
+  };
+}
+
+function pathOf(url: URL): string {
+  try {
+    return decodeURIComponent(url.pathname);
+  } catch {
+    throw new RequestError(400, 'path_invalid', 'The path of the request is not well encoded.');
+  }
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string | undefined> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of request) {
+    const bytes = Buffer.from(chunk);
+    size += bytes.length;
+    if (size > LARGEST_BODY_BYTES)
+      throw new RequestError(413, 'body_too_large', 'The body is larger than 64 KiB.');
+    chunks.push(bytes);
+  }
+  return size === 0 ? undefined : Buffer.concat(chunks).toString();
+}
