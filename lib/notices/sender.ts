@@ -41,7 +41,7 @@ export interface Sender {
    * when there was no answer or the endpoint is not to be sent to.
    */
   send(request: NoticeRequest): Promise<NoticeAnswer>;
-  /** Lets running attempts end, then closes all connections. */
+  /** Lets running attempts end, then closes all connections. May be called again. */
   close(): Promise<void>;
 }
 
@@ -64,6 +64,8 @@ export function createSender(options: SenderOptions = {}): Sender {
       ...(resolve !== undefined && { resolve }),
     }),
   });
+
+  let closing: Promise<void> | undefined;
 
   const send = async ({ url, headers, body, signal }: NoticeRequest): Promise<NoticeAnswer> => {
     const started = performance.now();
@@ -95,7 +97,10 @@ export function createSender(options: SenderOptions = {}): Sender {
         throw deliveryFailure(error);
       }
     },
-    close: () => agent.close(),
+    close: () => {
+      closing ??= agent.close();
+      return closing;
+    },
   };
 }
 
