@@ -13,17 +13,18 @@ import {
   applied,
   begun,
   failedAt,
+  isTidy,
   kept,
   nextStep,
   overtaken,
   promoted,
-  published,
   recorded,
   retired,
   retireFailed,
   type Step,
   takenOver,
   tested,
+  tidied,
   undone,
 } from './machine.ts';
 import type { ManagedSecret, ManagedSecrets } from './managed-secrets.ts';
@@ -69,7 +70,7 @@ export async function rotateSecret(
 ): Promise<EngineReport | undefined> {
   let secret = await deps.secrets.read(name);
   const steps: Step['kind'][] = [];
-  if (secret !== undefined) secret = await emptyOutbox(deps, secret);
+  if (secret !== undefined) secret = await tidy(deps, secret);
   while (secret !== undefined) {
     const step = nextStep(secret.state, deps.now(), me);
     if (step.kind === 'rest') break;
@@ -77,7 +78,7 @@ export async function rotateSecret(
     secret = (await timed(deps, step, secret, me)) ?? (await deps.secrets.read(name));
   }
   if (secret === undefined) return undefined;
-  secret = await emptyOutbox(deps, secret);
+  secret = await tidy(deps, secret);
   return { version: secret.version, state: secret.state, steps };
 }
 
@@ -146,8 +147,12 @@ async function create(deps: EngineDependencies, secret: ManagedSecret): Promise<
 
 async function keep(deps: EngineDependencies, secret: ManagedSecret): Promise<ManagedSecret | undefined> {
   try {
-    const alive = await deps.rotatorOf(secret.spec).keep(attemptOf(secret), handleOf(secret));
-    const next = alive ? kept(secret.state) : failedAt(secret.state, 'create', 'attempt_expired');
+    const rotator = deps.rotatorOf(secret.spec);
+    if (!(await rotator.keep(attemptOf(secret), handleOf(secret)))) {
+      return await deps.secrets.save(secret, failedAt(secret.state, 'create', 'attempt_expired'));
+    }
+    // A kind with nothing to apply goes on to the test in the same write.
+    const next = rotator.apply === undefined ? applied(kept(secret.state)) : kept(secret.state);
     return await deps.secrets.save(secret, next);
   } catch (error) {
     return failed(deps, secret, 'create', error);
@@ -202,7 +207,6 @@ async function promote(deps: EngineDependencies, secret: ManagedSecret): Promise
   const saved = await deps.secrets.save(secret, promoted(state, spec, deps.now(), spreadOf(spec.name)));
   if (saved !== undefined) {
     deps.metrics.increment('leasekeeper_rotations_total', { name: spec.name, outcome: 'rotated' });
-    await deletePending(deps, secret, attempt.id);
   }
   return saved;
 }
@@ -211,7 +215,6 @@ async function undo(deps: EngineDependencies, secret: ManagedSecret): Promise<Ma
   const saved = await deps.secrets.save(secret, undone(secret.state, secret.spec, deps.now(), deps.random));
   if (saved !== undefined) {
     deps.metrics.increment('leasekeeper_rotations_total', { name: secret.name, outcome: 'failed' });
-    await deletePending(deps, secret, attemptOf(secret).id);
   }
   return saved;
 }
@@ -255,17 +258,41 @@ async function missingPending(
   return deps.secrets.save(secret, failedAt(secret.state, step, 'pending_value_missing'));
 }
 
-/** Hands the outbox to the bus and clears what it took. A bus that is down holds nothing up: the outbox keeps the document due. */
-async function emptyOutbox(deps: EngineDependencies, secret: ManagedSecret): Promise<ManagedSecret> {
+/**
+ * Deletes the pending values of attempts that are over, hands the outbox to the bus, and clears both in one write. A bus that is down
+ * holds nothing up: what is left keeps the document due.
+ */
+async function tidy(deps: EngineDependencies, secret: ManagedSecret): Promise<ManagedSecret> {
+  if (isTidy(secret.state)) return secret;
+  await sweep(deps, secret);
+  const taken = await publish(deps, secret);
+  const deleted = new Set(secret.state.sweep);
+  if (taken.size === 0 && deleted.size === 0) return secret;
+  const saved = await deps.secrets.save(secret, tidied(secret.state, taken, deleted));
+  return saved ?? (await deps.secrets.change(secret.name, (state) => tidied(state, taken, deleted)));
+}
+
+async function publish(deps: EngineDependencies, secret: ManagedSecret): Promise<ReadonlySet<string>> {
   const events = Object.values(secret.state.outbox);
-  if (events.length === 0) return secret;
-  const taken = await deps.bus.publish(events).catch((error: unknown) => {
+  if (events.length === 0) return new Set();
+  try {
+    return await deps.bus.publish(events);
+  } catch (error) {
     deps.onError(error, secret.name);
-    return new Set<string>();
-  });
-  if (taken.size === 0) return secret;
-  const saved = await deps.secrets.save(secret, published(secret.state, taken));
-  return saved ?? (await deps.secrets.change(secret.name, (state) => published(state, taken)));
+    return new Set();
+  }
+}
+
+/**
+ * By listing, so that what a worker wrote that slept through its own end goes too. A later attempt's value, which another worker may
+ * have begun meanwhile, is left alone: ids are in order of time.
+ */
+async function sweep(deps: EngineDependencies, secret: ManagedSecret): Promise<void> {
+  const newest = secret.state.sweep.toSorted().at(-1) ?? '';
+  if (newest === '') return;
+  const names = await deps.store.list(`pending/${secret.name}`);
+  const over = names.filter((name) => name <= newest);
+  await Promise.all(over.map((name) => deps.store.deleteMetadata(pendingPath(secret, name))));
 }
 
 function attemptOf(secret: ManagedSecret): Attempt<Specification> {
@@ -291,20 +318,6 @@ function pendingPath(secret: ManagedSecret, attempt: string): string {
 
 async function pendingValue(deps: EngineDependencies, secret: ManagedSecret, attempt: string) {
   return (await deps.store.read(pendingPath(secret, attempt))).entry?.data;
-}
-
-/** Pending values of this and earlier attempts. A later attempt's, begun by another worker meanwhile, is left alone: ids are in order of time. */
-async function deletePending(
-  deps: EngineDependencies,
-  secret: ManagedSecret,
-  attempt: string,
-): Promise<void> {
-  const names = await deps.store.list(`pending/${secret.name}`);
-  await Promise.all(
-    names
-      .filter((name) => name <= attempt)
-      .map((name) => deps.store.deleteMetadata(pendingPath(secret, name))),
-  );
 }
 
 async function publishedAt(

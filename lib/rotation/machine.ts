@@ -50,17 +50,14 @@ function isAdopted(one: Retiring, state: RotationState): boolean {
 /** When the document needs a worker; undefined: never by itself. The agenda's hint is never later than this. */
 export function dueOf(state: RotationState): number | undefined {
   const times = [
-    ...(Object.keys(state.outbox).length > 0 ? [0] : []),
+    ...(isTidy(state) ? [] : [0]),
     ...state.retiring.map((one) =>
       Math.max(one.retryAt, isAdopted(one, state) ? one.notBefore : one.deadline),
     ),
-    ...(state.phase === 'idle' ? (state.due === undefined ? [] : [state.due]) : [dueInPhase(state)]),
+    // Under way: its worker has until the end of the claim; should it die, another comes then.
+    ...(state.phase === 'idle' ? (state.due === undefined ? [] : [state.due]) : [state.claimUntil ?? 0]),
   ];
   return times.length === 0 ? undefined : Math.min(...times);
-}
-
-function dueInPhase(state: RotationState): number {
-  return state.phase === 'create' && state.h === undefined ? (state.claimUntil ?? 0) : 0;
 }
 
 /** A new attempt at the next generation. */
@@ -86,6 +83,7 @@ export function takenOver(state: RotationState, att: string, owner: string, now:
     owner,
     claimUntil: now + CREATE_CLAIM_MS,
     reap: state.att === undefined ? state.reap : [...state.reap, state.att],
+    sweep: swept(state),
   };
 }
 
@@ -262,17 +260,32 @@ export function acknowledged(state: RotationState, consumer: string, generation:
   return { ...state, acks: { ...state.acks, [consumer]: generation } };
 }
 
-/** Clears exactly the events that the bus has taken. */
-export function published(state: RotationState, taken: ReadonlySet<string>): RotationState {
+/** Whether nothing is left to publish or to sweep. */
+export function isTidy(state: RotationState): boolean {
+  return Object.keys(state.outbox).length === 0 && state.sweep.length === 0;
+}
+
+/** Clears exactly the events that the bus has taken, and the attempts whose pending values are deleted. */
+export function tidied(
+  state: RotationState,
+  taken: ReadonlySet<string>,
+  deleted: ReadonlySet<string>,
+): RotationState {
   return {
     ...state,
     outbox: Object.fromEntries(Object.entries(state.outbox).filter(([id]) => !taken.has(id))),
+    sweep: state.sweep.filter((att) => !deleted.has(att)),
   };
+}
+
+function swept(state: RotationState): string[] {
+  return state.att === undefined ? state.sweep : [...state.sweep, state.att];
 }
 
 function idle(state: RotationState): RotationState {
   return {
     ...state,
+    sweep: swept(state),
     phase: 'idle',
     att: undefined,
     g: undefined,

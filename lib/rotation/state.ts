@@ -47,6 +47,8 @@ export const rotationStateSchema = z.object({
   retiring: z.array(retiringSchema),
   /** Attempts whose objects in outside systems may still have to be removed, by their names. */
   reap: z.array(z.string()),
+  /** Attempts that are over, whose pending values are still to be deleted. */
+  sweep: z.array(z.string()),
   /** When the next rotation begins; undefined: only when asked, or when the lease ends. */
   due: z.number().optional(),
   /** The highest generation that each consumer has acknowledged. */
@@ -65,6 +67,7 @@ export function initialState(now: number): RotationState {
     failures: 0,
     retiring: [],
     reap: [],
+    sweep: [],
     due: now,
     acks: {},
     outbox: {},

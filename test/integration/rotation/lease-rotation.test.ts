@@ -24,7 +24,7 @@ describe.each(['prefix', 'namespace'] as const)('rotation of kind lease, layout 
 
   it('makes, tests and publishes the first generation', async () => {
     const [report] = await rotateShard(world.rotate, { shard: 0 });
-    expect(report?.steps).toEqual(['begin', 'create', 'keep', 'apply', 'test', 'promote']);
+    expect(report?.steps).toEqual(['begin', 'create', 'keep', 'test', 'promote']);
     const value = await published();
     expect(value?.customMetadata).toMatchObject({
       generation: '1',

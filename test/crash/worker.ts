@@ -1,0 +1,67 @@
+import { appendFileSync } from 'node:fs';
+import * as z from 'zod';
+import { issueSecret } from '../../lib/access/issue.ts';
+import type { Bus } from '../../lib/bus/bus.ts';
+import { rotateSecret } from '../../lib/rotation/engine.ts';
+import { runProbe } from '../../lib/rotation/probes/probe.ts';
+import { Secret } from '../../lib/telemetry/secret.ts';
+import { tokenAuth } from '../../lib/vault/auth/token.ts';
+import { VaultSession } from '../../lib/vault/session.ts';
+import { openWorld } from '../support/open-world.ts';
+import { KillSwitch } from './kill-switch.ts';
+
+/** A process of its own that does one job in a world and may kill itself on the way. Prints the labels of its calls when it got through. */
+const jobSchema = z.object({
+  world: z.object({
+    address: z.string(),
+    rootToken: z.string(),
+    namespace: z.string(),
+    stateMount: z.string(),
+    rolePrefix: z.string(),
+    postgres: z.object({ host: z.string(), port: z.number(), database: z.string() }),
+  }),
+  job: z.union([
+    z.object({ kind: z.literal('rotate'), name: z.string() }),
+    z.object({ kind: z.literal('issue'), token: z.string() }),
+  ]),
+  kill: z.object({ call: z.number(), when: z.enum(['before', 'after']) }).optional(),
+  /** The bus: published events are appended here, one JSON a line. */
+  events: z.string(),
+});
+export type CrashJob = z.infer<typeof jobSchema>;
+
+const { world: described, job, kill, events } = jobSchema.parse(JSON.parse(process.argv[2] ?? ''));
+const killSwitch = new KillSwitch(kill);
+const bus: Bus = {
+  publish: (published) =>
+    killSwitch.call(`publish ${published.map(({ type }) => type).join(' ')}`, async () => {
+      for (const event of published) appendFileSync(events, `${JSON.stringify(event)}\n`);
+      return new Set(published.map(({ id }) => id));
+    }),
+};
+const world = openWorld(described, {
+  bus,
+  transport: (real) => killSwitch.transport(real),
+  runProbe: (probe, value) => killSwitch.call(`test ${probe.kind}`, () => runProbe(probe, value)),
+});
+
+if (job.kind === 'rotate') {
+  await rotateSecret(world.rotate, job.name);
+} else {
+  const vault = new VaultSession({ client: world.client, method: tokenAuth(new Secret(job.token)) });
+  await issueSecret(
+    {
+      vault: world.vault,
+      book: world.leases,
+      policy: { scanIntervalMs: 1_000, lookAheadMs: 2_000 },
+      namespace: described.namespace,
+      authNamespace: '',
+      replaceGraceMs: 1_000,
+      now: world.now,
+    },
+    { vault, name: 'crash-test', who: {} },
+    { path: 'database/creds/app' },
+  );
+}
+await world.close();
+console.log(JSON.stringify(killSwitch.labels));
