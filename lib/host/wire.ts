@@ -42,7 +42,8 @@ export interface Parts {
   readonly audit: Audit;
   readonly identityOf: (name: FunctionName) => AuthMethod;
   readonly random: () => number;
-  /** Told when a function has logged in, when a delivery has gone through. For people who watch. */
+  /** For people who watch. */
+  readonly onRenewed?: RenewDependencies['onRenewed'];
   readonly onDelivered?: DeliverDependencies['onDelivered'];
 }
 
@@ -65,7 +66,13 @@ export function wireScan(parts: Parts): ScanDependencies & Wired {
 
 export function wireRenew(parts: Parts): RenewDependencies & Wired {
   const base = baseOf(parts, 'renew');
-  return { ...base, bus: parts.bus, vault: base.session, book: bookOf(base, LEASES, aliveIn(base.session)) };
+  return {
+    ...base,
+    bus: parts.bus,
+    vault: base.session,
+    book: bookOf(base, LEASES, aliveIn(base.session)),
+    ...(parts.onRenewed === undefined ? {} : { onRenewed: parts.onRenewed }),
+  };
 }
 
 export function wireRotate(parts: Parts): RotateDependencies & Wired {

@@ -33,6 +33,8 @@ export interface RenewDependencies {
   readonly policy: LeasePolicy;
   readonly now: () => number;
   readonly random: () => number;
+  /** Told of each renewed lease, for people who watch. */
+  readonly onRenewed?: (entry: LeaseEntry) => void;
 }
 
 /** What one visit came to. */
@@ -67,7 +69,9 @@ export async function renewShard(
   const results = await workOn(deps, mine);
   const written = await writeResults(deps, command.shard, nonce, results, claimed);
   const told = await publishNotices(deps, command.shard, [...written.state.entries.values()]);
-  return reportOf(mine, results, told);
+  const report = reportOf(mine, results, told);
+  for (const entry of report.renewed) deps.onRenewed?.(entry);
+  return report;
 }
 
 function claim(
@@ -157,8 +161,7 @@ async function retireOne(deps: RenewDependencies, entry: CareEntry): Promise<Set
     await new Leases(deps.vault, entry.ns).revoke(entry.id);
     return { entry: undefined, outcome: 'other' };
   } catch (error) {
-    if (isVaultError(error, 'vault_unreachable', 'vault_sealed', 'vault_standby', 'vault_rate_limited'))
-      return undefined;
+    if (isVaultItself(error)) return undefined;
     if (!isVaultError(error)) throw error;
     return {
       entry: afterRenewal(entry, { kind: 'failed' }, deps.now(), deps.policy, deps.random),
@@ -184,8 +187,7 @@ async function renewalOf(deps: RenewDependencies, entry: CareEntry): Promise<Ren
     const renewed = await new Leases(deps.vault, entry.ns).renew(entry.id, entry.ttl);
     return { kind: 'granted', ttlSeconds: renewed.leaseDurationSeconds, renewable: renewed.renewable };
   } catch (error) {
-    if (isVaultError(error, 'vault_unreachable', 'vault_sealed', 'vault_standby', 'vault_rate_limited'))
-      return undefined;
+    if (isVaultItself(error)) return undefined;
     if (isVaultError(error, 'vault_lease_not_found', 'vault_unknown_accessor', 'vault_lease_irrevocable')) {
       return { kind: 'lost' };
     }
@@ -194,6 +196,11 @@ async function renewalOf(deps: RenewDependencies, entry: CareEntry): Promise<Ren
     if (isVaultError(error)) return { kind: 'failed' };
     throw error;
   }
+}
+
+/** Not this lease but Vault, or the way to it. */
+function isVaultItself(error: unknown): boolean {
+  return isVaultError(error, 'vault_unreachable', 'vault_sealed', 'vault_standby', 'vault_rate_limited');
 }
 
 /**
@@ -208,9 +215,21 @@ async function lookForOpening(deps: RenewDependencies, entry: LeaseEntry): Promi
       entry.wrap.expire <= deps.now() ? undefined : { ...withoutClaim(entry), due: entry.wrap.expire };
     return { entry: kept, outcome: 'other' };
   } catch (error) {
-    if (!isVaultError(error, 'vault_unknown_accessor')) return undefined;
-    return renewOne(deps, { ...entry, wrap: undefined });
+    if (!isVaultError(error)) throw error;
+    if (isVaultItself(error)) return undefined;
+    if (error.code !== 'vault_unknown_accessor') return failedToLook(deps, entry);
+    const opened = { ...entry, wrap: undefined };
+    if (!entry.final) return renewOne(deps, opened);
+    return { entry: asFinal(opened, entry.expire, deps.policy), outcome: 'other' };
   }
+}
+
+/** One accessor that we may not look up must not keep the other entries of its shard from being worked on. */
+function failedToLook(deps: RenewDependencies, entry: LeaseEntry): Settled {
+  return {
+    entry: afterRenewal(entry, { kind: 'failed' }, deps.now(), deps.policy, deps.random),
+    outcome: 'failed',
+  };
 }
 
 async function writeResults(
@@ -225,9 +244,11 @@ async function writeResults(
     const set: CareEntry[] = [];
     const forget: string[] = [];
     for (const [id, { entry }] of results) {
-      if (state.entries.get(id)?.claim !== nonce) continue;
+      const current = state.entries.get(id);
+      if (current?.claim !== nonce) continue;
       if (entry === undefined) forget.push(id);
-      else set.push(entry);
+      // A message merged meanwhile (the lease is to be retired, the token was used) must not be undone.
+      else set.push(deps.book.kind.merge(entry, current));
     }
     return { set, forget };
   };

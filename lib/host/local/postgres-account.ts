@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { chmod, chown, cp, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { moveIntoPlace } from './move-into-place.ts';
 import type { PostgresBinaries } from './postgres-folder.ts';
 import { exists, readIfPresent, writePrivateFile } from './private-file.ts';
 import { type Account, runCommand } from './run-command.ts';
@@ -82,9 +83,8 @@ export async function reachableBinaries(
   const temporary = await mkdtemp(`${copy}-`);
   await cp(installation, temporary, { recursive: true, verbatimSymlinks: true });
   await chmod(temporary, 0o755);
-  await rm(copy, { recursive: true, force: true });
-  // Another start may have put its copy there in between; then ours is not needed.
-  await rename(temporary, copy).catch(() => rm(temporary, { recursive: true, force: true }));
+  await moveIntoPlace(temporary, copy, () => canReach(account, there.postgres));
+  await rm(temporary, { recursive: true, force: true });
   return there;
 }
 

@@ -1,0 +1,34 @@
+import { Book } from '../agenda/book.ts';
+import { ROTATIONS } from '../agenda/hint.ts';
+import { ManagedSecrets } from '../rotation/managed-secrets.ts';
+import { actingWith } from '../vault/acting-with.ts';
+import { type Vault, VaultClient } from '../vault/client.ts';
+import { KvStore } from '../vault/kv-store.ts';
+import { createTransport } from '../vault/transport.ts';
+import { tokenOf, type VaultEnvironment } from './environment.ts';
+
+/** A Vault, acting as whoever called the command. */
+export interface Connection {
+  readonly vault: Vault;
+  readonly secrets: ManagedSecrets;
+}
+
+/** Runs `work` with a connection and closes it whatever happens. Throws `vault_token_missing`. */
+export async function withVault<Result>(
+  environment: VaultEnvironment,
+  work: (connection: Connection) => Promise<Result>,
+): Promise<Result> {
+  const token = tokenOf(environment);
+  const { address, ca } = environment;
+  const transport = createTransport({ address, ...(ca === undefined ? {} : { ca }) });
+  const client = new VaultClient({ transport });
+  try {
+    const vault = actingWith(client, token);
+    const store = new KvStore(vault, environment.state);
+    const now = () => client.now();
+    const book = new Book({ kind: ROTATIONS, store, now, random: Math.random });
+    return await work({ vault, secrets: new ManagedSecrets({ store, book, now }) });
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,105 @@
+import { codeOf } from '../errors.ts';
+import type { Audit, AuditInput } from '../telemetry/audit.ts';
+import type { Metrics } from '../telemetry/metrics.ts';
+import type { AuthMethod } from '../vault/auth/login.ts';
+import { VaultClient } from '../vault/client.ts';
+import { Mounts } from '../vault/mounts.ts';
+import type { RetryPolicy } from '../vault/retry.ts';
+import { VaultSession } from '../vault/session.ts';
+import { createTransport, type Transport } from '../vault/transport.ts';
+import { AccessLog } from './access-log.ts';
+import { authMethodOf, type Configuration, caCertificateOf } from './configuration.ts';
+import { DynamicSecrets } from './dynamic-secrets.ts';
+import { SecretsManagerEmitter } from './events.ts';
+import { LeasesInVault } from './leases-in-vault.ts';
+import { ParentTokens } from './parent-tokens.ts';
+import { managerClosed } from './refusals.ts';
+import { StaticSecrets } from './static-secrets.ts';
+
+/** The parts that may be replaced. */
+export interface SecretsManagerParts {
+  /** Another way to log in than by token or Kubernetes. */
+  readonly auth?: AuthMethod;
+  /**
+   * Takes one line for each access: `createAudit({ logger: createLogger(…) })`. None is written when left out, because standard output
+   * belongs to the service.
+   */
+  readonly audit?: Audit;
+  /** How often one request is repeated. */
+  readonly retry?: Partial<RetryPolicy>;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+  readonly random?: () => number;
+  readonly transport?: Transport;
+}
+
+export interface Assembled {
+  readonly client: VaultClient;
+  readonly session: VaultSession;
+  readonly mounts: Mounts;
+  readonly events: SecretsManagerEmitter;
+  readonly accesses: AccessLog;
+  readonly staticSecrets: StaticSecrets;
+  readonly dynamicSecrets: DynamicSecrets;
+  /** From now on no login is made: its token would be left behind. */
+  readonly stopLogins: () => void;
+}
+
+/** Builds what a SecretsManager consists of. Sends nothing. */
+export function assemble(
+  configuration: Configuration,
+  metrics: Metrics,
+  parts: SecretsManagerParts,
+): Assembled {
+  const { address, namespace, authNamespace, handlerTimeoutMs } = configuration;
+  const { audit, retry, now = Date.now, random = Math.random } = parts;
+  const ca = caCertificateOf(configuration);
+  const transport = parts.transport ?? createTransport({ address, ...(ca === undefined ? {} : { ca }) });
+  const client = new VaultClient({ transport, now, random, ...(retry === undefined ? {} : { retry }) });
+  const events = new SecretsManagerEmitter(handlerTimeoutMs);
+  const { method, stopLogins } = stoppable(parts.auth ?? authMethodOf(configuration));
+  const session = new VaultSession({
+    client,
+    method,
+    authNamespace,
+    onLogin: (held) => parents.note(held),
+    onAuthFailure: (error, name) => {
+      metrics.increment('vault_auth_failures_total', { method: name, reason: codeOf(error) });
+    },
+  });
+  const parents = new ParentTokens({
+    client,
+    session,
+    authNamespace,
+    method: method.name,
+    now,
+    onSuperseded: () => dynamicSecrets.plan(),
+    onFault: (error) => void events.emit('fault', { operation: 'login', error }),
+  });
+  const who = (): AuditInput['who'] => ({
+    ...(method.name === 'kubernetes' ? { role: configuration.role } : {}),
+    ...(parents.displayName ? { display_name: parents.displayName } : {}),
+  });
+  const accesses = new AccessLog({ metrics, audit, who, now });
+  const mounts = new Mounts(session, authNamespace);
+  const leases = new LeasesInVault({ namespace, authNamespace, parents, accesses, metrics, now });
+  const dynamicSecrets = new DynamicSecrets(configuration, { leases, parents, events, now, random });
+  const staticSecrets = new StaticSecrets(configuration, { vault: session, mounts, events, now, random });
+  return { client, session, mounts, events, accesses, staticSecrets, dynamicSecrets, stopLogins };
+}
+
+function stoppable(method: AuthMethod): { readonly method: AuthMethod; readonly stopLogins: () => void } {
+  let stopped = false;
+  return {
+    method: {
+      name: method.name,
+      login: async (client) => {
+        if (stopped) throw managerClosed();
+        return method.login(client);
+      },
+    },
+    stopLogins: () => {
+      stopped = true;
+    },
+  };
+}

@@ -1,0 +1,35 @@
+import { LeasekeeperError } from '../errors.ts';
+import { isPlainPath } from '../vault/addressing.ts';
+
+/** `secrets_manager_closed`: after `cleanup` nothing may be asked for. */
+export function managerClosed(): LeasekeeperError {
+  return new LeasekeeperError('secrets_manager_closed', 'The secrets manager has been cleaned up.', {
+    hint: 'Make a new SecretsManager; one is enough for a whole process.',
+  });
+}
+
+/** Throws `secret_path_invalid` for what cannot be a path after VAULT_NAMESPACE. */
+export function assertPath(path: string): void {
+  if (isPlainPath(path)) return;
+  throw new LeasekeeperError('secret_path_invalid', 'That is no path of a secret.', {
+    hint: 'Give the path after VAULT_NAMESPACE without a leading slash, such as nvidia/api-key.',
+  });
+}
+
+/** `secrets_manager_cleanup_slow`: told as a `fault`, never thrown. */
+export function cleanupTooSlow(): LeasekeeperError {
+  return new LeasekeeperError('secrets_manager_cleanup_slow', 'Cleaning up did not finish in time.', {
+    hint: 'What could not be revoked ends at its TTL. Check that Vault can be reached.',
+  });
+}
+
+/** `secret_ended`: what Vault has just given did not even live until now. */
+export function endedAtOnce(path: string): LeasekeeperError {
+  return new LeasekeeperError(
+    'secret_ended',
+    `The credential at ${path} ended before it could be handed out.`,
+    {
+      hint: 'Check the TTL of its role, and that of the token that asks for it.',
+    },
+  );
+}

@@ -1,0 +1,202 @@
+import type { Metrics } from '../telemetry/metrics.ts';
+import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
+import { Secret } from '../telemetry/secret.ts';
+import { joinPath } from '../vault/addressing.ts';
+import type { Served } from './access-log.ts';
+import { type Assembled, assemble, type SecretsManagerParts } from './assemble.ts';
+import {
+  type Configuration,
+  configurationOf,
+  type Environment,
+  type SecretsManagerSettings,
+} from './configuration.ts';
+import type { HeldAnswer } from './dynamic-secrets.ts';
+import type { SecretsManagerEventName, SecretsManagerHandler } from './events.ts';
+import { endOf } from './lease-decision.ts';
+import { assertPath, cleanupTooSlow, managerClosed } from './refusals.ts';
+import type {
+  DynamicSecret,
+  GetDynamicSecretOptions,
+  GetSecretOptions,
+  StaticSecret,
+} from './secret-types.ts';
+import type { StaticAnswer } from './static-secrets.ts';
+import { untilAborted, waitAtMost } from './waiting.ts';
+
+/** Settings, and the parts that may be replaced. */
+export interface SecretsManagerOptions extends SecretsManagerSettings, SecretsManagerParts {
+  /** Where unset settings are looked up; the process's environment when left out. */
+  readonly env?: Environment;
+  /** Where to count; a Prometheus registry of its own when left out. */
+  readonly metrics?: Metrics | PrometheusMetrics;
+}
+
+/** An answer to a caller of `getDynamicSecret`, with what its audit line needs. */
+interface DynamicAnswer {
+  readonly secret: DynamicSecret;
+  readonly served: Served;
+  readonly leaseId?: string | undefined;
+  readonly vaultRequestId: string;
+}
+
+/**
+ * The secrets of one service. Logs in when first asked, keeps static secrets for a time and leases renewed for as long as it lives,
+ * and leaves nothing behind:
+ *
+ * ```ts
+ * await using secrets = new SecretsManager();
+ * const apiKey = await secrets.getSecret('nvidia/api-key', { field: 'key' });
+ * const { data } = await secrets.getDynamicSecret('database/creds/api-gateway');
+ * connect({ user: data.get('username'), password: data.get('password') });
+ * ```
+ *
+ * Its timers do not keep a process alive, and nothing depends on their being on time: every call looks at the clock first. Methods throw
+ * VaultError (`vault_denied`, `vault_not_found`, `vault_unreachable`, …), `service_account_token_unreadable` from a login,
+ * `secret_path_invalid`, and after `cleanup` `secrets_manager_closed`.
+ */
+export class SecretsManager implements AsyncDisposable {
+  readonly #configuration: Configuration;
+  readonly #metrics: Metrics | PrometheusMetrics;
+  readonly #parts: Assembled;
+  #cleanup: Promise<void> | undefined;
+
+  /** Throws `secrets_manager_configuration_invalid`. Sends nothing. */
+  constructor(options: SecretsManagerOptions = {}) {
+    const { env, metrics, auth, audit, retry, now, random, transport, ...settings } = options;
+    this.#configuration = configurationOf(settings, env);
+    this.#metrics = metrics ?? createPrometheusMetrics();
+    this.#parts = assemble(this.#configuration, this.#metrics, options);
+  }
+
+  /** Logs in, if that has not been done. Every other method does it too; this one says early whether it works. */
+  async init(): Promise<void> {
+    this.#assertOpen();
+    await this.#parts.session.held();
+  }
+
+  /**
+   * A secret in KV, either version, by its path after VAULT_NAMESPACE. Kept for `cacheTtlMs`; while Vault cannot be reached it stands in
+   * for `staleMs` more, but never after a denial. With `field`, that field alone, as a {@link Secret}. Throws
+   * `secret_field_missing`.
+   */
+  getSecret(path: string, options: GetSecretOptions & { readonly field: string }): Promise<Secret>;
+  getSecret(path: string, options?: GetSecretOptions & { readonly field?: undefined }): Promise<StaticSecret>;
+  getSecret(path: string, options?: GetSecretOptions): Promise<StaticSecret | Secret>;
+  async getSecret(path: string, options: GetSecretOptions = {}): Promise<StaticSecret | Secret> {
+    const { field, version, signal } = options;
+    this.#assertAskable(path, signal);
+    const { staticSecrets, accesses } = this.#parts;
+    const maxAgeMs = this.#configuration.cacheTtlMs;
+    const reading = accesses.asked('static', path, () => staticSecrets.read(path, { version, maxAgeMs }));
+    const { secret } = await untilAborted(reading, signal);
+    return field === undefined ? secret : new Secret(secret.data.get(field));
+  }
+
+  /**
+   * A leased secret, such as database credentials: issued once for all callers, renewed, and replaced before it ends. Ask again whenever
+   * it is used, or at each `rotated`. At a path in KV, where Leasekeeper publishes generations: the newest, at most `refreshMs`
+   * old.
+   */
+  async getDynamicSecret(path: string, options: GetDynamicSecretOptions = {}): Promise<DynamicSecret> {
+    const { fresh = false, signal } = options;
+    this.#assertAskable(path, signal);
+    const answering = this.#parts.accesses.asked('dynamic', path, () => this.#answer(path, fresh));
+    return (await untilAborted(answering, signal)).secret;
+  }
+
+  /** Forgets a static secret: the next call reads it anew, whatever is under way. */
+  invalidate(path: string): void {
+    this.#parts.staticSecrets.invalidate(path);
+  }
+
+  /**
+   * Ends a lease before its time, one of `fresh` above all. Throws `lease_unknown`; `lease_not_revocable` when the policy does not
+   * allow it, and the lease then ends at its TTL.
+   */
+  async release(leaseId: string): Promise<void> {
+    this.#assertOpen();
+    await this.#parts.dynamicSecrets.release(leaseId);
+  }
+
+  /** Adds a handler for an event; the function it returns takes it away again. Handlers may be asynchronous. */
+  on<Name extends SecretsManagerEventName>(name: Name, handler: SecretsManagerHandler<Name>): () => void {
+    return this.#parts.events.on(name, handler);
+  }
+
+  /** What was counted, as Prometheus text; empty when `metrics` was given something else than PrometheusMetrics. */
+  async metrics(): Promise<string> {
+    return 'text' in this.#metrics ? this.#metrics.text() : '';
+  }
+
+  /**
+   * Stops renewing and revokes what is held: each lease where the policy allows it, and the manager's own token with all that still hangs
+   * on it. Never rejects, takes `cleanupTimeoutMs` at most, and may be called again.
+   */
+  cleanup(): Promise<void> {
+    this.#cleanup ??= this.#close();
+    return this.#cleanup;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.cleanup();
+  }
+
+  async #answer(path: string, fresh: boolean): Promise<DynamicAnswer> {
+    const { mounts, staticSecrets, dynamicSecrets } = this.#parts;
+    const mount = await mounts.find(joinPath(this.#configuration.namespace, path));
+    if (mount.kvVersion === undefined) {
+      return leasedAnswer(await (fresh ? dynamicSecrets.issue(path) : dynamicSecrets.get(path)));
+    }
+    if (fresh) staticSecrets.invalidate(path);
+    return storedAnswer(await staticSecrets.read(path, { maxAgeMs: this.#configuration.refreshMs }));
+  }
+
+  async #close(): Promise<void> {
+    const { events } = this.#parts;
+    const inTime = await waitAtMost(this.#end(), this.#configuration.cleanupTimeoutMs);
+    if (!inTime) void events.emit('fault', { operation: 'cleanup', error: cleanupTooSlow() });
+  }
+
+  async #end(): Promise<void> {
+    const { client, session, events, dynamicSecrets, stopLogins } = this.#parts;
+    stopLogins();
+    await dynamicSecrets.close();
+    try {
+      await session.close();
+    } catch (error) {
+      void events.emit('fault', { operation: 'cleanup', error });
+    }
+    await client.close();
+  }
+
+  #assertAskable(path: string, signal: AbortSignal | undefined): void {
+    this.#assertOpen();
+    assertPath(path);
+    signal?.throwIfAborted();
+  }
+
+  #assertOpen(): void {
+    if (this.#cleanup !== undefined) throw managerClosed();
+  }
+}
+
+function storedAnswer({ secret, served, vaultRequestId }: StaticAnswer): DynamicAnswer {
+  const { path, data, version, generation, stale } = secret;
+  return {
+    secret: { path, data, version, generation, stale, leaseId: undefined, expiresAt: undefined },
+    served,
+    vaultRequestId,
+  };
+}
+
+function leasedAnswer({ lease, served }: HeldAnswer): DynamicAnswer {
+  const { path, data, state, parent } = lease;
+  const leaseId = lease.leaseId === '' ? undefined : lease.leaseId;
+  const expiresAt = leaseId === undefined ? undefined : endOf(state, parent);
+  return {
+    secret: { path, data, leaseId, expiresAt, version: undefined, generation: undefined, stale: false },
+    served,
+    leaseId,
+    vaultRequestId: served === 'load' ? lease.vaultRequestId : '',
+  };
+}

@@ -1,0 +1,35 @@
+# For people who say what is managed and who is told. It reads no secret of a service, and no pending value; the signing secrets
+# of subscriptions are in their documents.
+
+# Managed secrets: specification and rotation state, never a value. No delete: a name that is used again would make old
+# check-and-set values valid.
+path "${state}/data/secrets/*" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${state}/metadata/secrets" {
+  capabilities = ["list"]
+}
+
+path "${state}/data/subscriptions/*" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${state}/metadata/subscriptions" {
+  capabilities = ["list"]
+}
+
+path "${state}/metadata/subscriptions/*" {
+  capabilities = ["delete"]
+}
+
+# Sends a worker to a changed managed secret.
+path "${state}/data/agenda/rotations/about" {
+  capabilities = ["read"]
+}
+
+# `update` is for a message whose first answer was lost: the second try is then refused by check-and-set, which says that the
+# message is there. Without it the answer would be a plain denial.
+path "${state}/data/agenda/rotations/inbox/*" {
+  capabilities = ["create", "update"]
+}
