@@ -67,7 +67,8 @@ export const outcomeSchemas = {
   }),
   'secret.retired': z.object({
     ...secret,
-    reason: z.enum(['adopted', 'idle', 'deadline', 'leak']),
+    /** `grace`: no consumer is named, so the grace alone decided. */
+    reason: z.enum(['adopted', 'grace', 'idle', 'deadline', 'leak']),
     /** Consumers that had not acknowledged. */
     not_adopted_by: z.array(z.string()),
   }),

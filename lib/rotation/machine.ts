@@ -1,4 +1,4 @@
-import { eventId, type Outcome, type RotationReason } from '../bus/events.ts';
+import { type EventData, eventId, type Outcome, type RotationReason } from '../bus/events.ts';
 import type { Handle } from './rotators/rotator.ts';
 import { nextBySchedule, type Specification } from './specification.ts';
 import type { FailedStep, Retiring, RotationState } from './state.ts';
@@ -223,11 +223,21 @@ export function retired(
       generation: one.g,
       path: spec.publish,
       consumers: spec.consumers,
-      reason: one.why === 'leak' ? 'leak' : waiting.length === 0 ? 'adopted' : 'deadline',
+      reason: retireReason(one, state, waiting.length),
       not_adopted_by: waiting,
     },
   };
   return { ...state, retiring, outbox: { ...state.outbox, [event.id]: event } };
+}
+
+function retireReason(
+  one: Retiring,
+  state: RotationState,
+  waiting: number,
+): EventData<'secret.retired'>['reason'] {
+  if (one.why === 'leak') return 'leak';
+  if (Object.keys(state.acks).length === 0) return 'grace';
+  return waiting === 0 ? 'adopted' : 'deadline';
 }
 
 /** A revocation that failed is tried again until it succeeds, and is visible until then. */

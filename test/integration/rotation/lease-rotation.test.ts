@@ -52,7 +52,7 @@ describe.each(['prefix', 'namespace'] as const)('rotation of kind lease, layout 
     expect(await liveRoles(world)).toHaveLength(1);
     expect(world.published.at(-1)).toMatchObject({
       type: 'secret.retired',
-      data: { generation: 1, reason: 'adopted' },
+      data: { generation: 1, reason: 'grace' },
     });
   });
 });
