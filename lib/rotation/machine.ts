@@ -1,4 +1,5 @@
-import { type EventData, eventId, type Outcome, type RotationReason } from '../bus/events.ts';
+import type { Outcome, RotationReason } from '../bus/events.ts';
+import { driftEvent, failedEvent, retiredEvent, rotatedEvent } from './rotation-events.ts';
 import type { Handle } from './rotators/rotator.ts';
 import { nextBySchedule, type Specification } from './specification.ts';
 import type { FailedStep, Retiring, RotationState } from './state.ts';
@@ -102,12 +103,17 @@ export function applied(state: RotationState): RotationState {
 /** Tested: from here on the version that publishing replaces is fixed, so that a worker that slept cannot publish over a later one. */
 export function tested(state: RotationState, pv: number, spec: Specification, now: number): RotationState {
   const ours = state.cur === undefined || state.cur.version === pv;
-  return { ...state, phase: 'promote', pv, outbox: ours ? state.outbox : withDrift(state, spec, now) };
+  return {
+    ...state,
+    phase: 'promote',
+    pv,
+    outbox: ours ? state.outbox : withEvent(state, driftEvent(state, spec, now)),
+  };
 }
 
 /** Somebody wrote to the published path between test and promote: it is said, then replaced. */
 export function overtaken(state: RotationState, pv: number, spec: Specification, now: number): RotationState {
-  return { ...state, pv, outbox: withDrift(state, spec, now) };
+  return { ...state, pv, outbox: withEvent(state, driftEvent(state, spec, now)) };
 }
 
 /** The pending generation will not do. */
@@ -141,7 +147,7 @@ export function undone(
     due,
     retiring,
     reap,
-    outbox: withFailure(state, spec, failures, now, due),
+    outbox: withEvent(state, failedEvent(state, spec, { failures, due }, now)),
   };
 }
 
@@ -171,25 +177,7 @@ export function promoted(
             retryAt: 0,
           },
         ];
-  const event: Outcome = {
-    id: eventId(spec.name, g, 'secret.rotated'),
-    type: 'secret.rotated',
-    time: new Date(now).toISOString(),
-    data: {
-      name: spec.name,
-      generation: g,
-      path: spec.publish,
-      consumers: spec.consumers,
-      version,
-      reason: state.reason,
-      ...(cur === undefined
-        ? {}
-        : {
-            previous_generation: cur.g,
-            previous_retires_by: new Date(leaked ? now : now + spec.deadline).toISOString(),
-          }),
-    },
-  };
+  const event = rotatedEvent(state, spec, { g, version, leaked }, now);
   return {
     ...idle(state),
     reason: 'schedule',
@@ -198,7 +186,7 @@ export function promoted(
     retiring,
     due: nextBySchedule(spec, now, spread),
     acks: Object.fromEntries(spec.consumers.map((consumer) => [consumer, state.acks[consumer] ?? 0])),
-    outbox: { ...state.outbox, [event.id]: event },
+    outbox: withEvent(state, event),
   };
 }
 
@@ -211,33 +199,8 @@ export function retired(
 ): RotationState {
   const retiring = state.retiring.filter(({ g, h }) => g !== one.g || !sameHandle(h, one.h));
   if (one.why === 'undone') return { ...state, retiring };
-  const waiting = Object.entries(state.acks).flatMap(([consumer, acknowledged]) =>
-    acknowledged > one.g ? [] : [consumer],
-  );
-  const event: Outcome = {
-    id: eventId(spec.name, one.g, 'secret.retired'),
-    type: 'secret.retired',
-    time: new Date(now).toISOString(),
-    data: {
-      name: spec.name,
-      generation: one.g,
-      path: spec.publish,
-      consumers: spec.consumers,
-      reason: retireReason(one, state, waiting.length),
-      not_adopted_by: waiting,
-    },
-  };
-  return { ...state, retiring, outbox: { ...state.outbox, [event.id]: event } };
-}
-
-function retireReason(
-  one: Retiring,
-  state: RotationState,
-  waiting: number,
-): EventData<'secret.retired'>['reason'] {
-  if (one.why === 'leak') return 'leak';
-  if (Object.keys(state.acks).length === 0) return 'grace';
-  return waiting === 0 ? 'adopted' : 'deadline';
+  const event = retiredEvent(state, one, spec, now);
+  return { ...state, retiring, outbox: withEvent(state, event) };
 }
 
 /** A revocation that failed is tried again until it succeeds, and is visible until then. */
@@ -312,44 +275,7 @@ function backoff(failures: number, random: () => number): number {
   return Math.floor(bound * (0.8 + 0.4 * random()));
 }
 
-function withDrift(state: RotationState, spec: Specification, now: number): RotationState['outbox'] {
-  const event: Outcome = {
-    id: eventId(spec.name, state.att ?? '', 'secret.drift'),
-    type: 'secret.drift',
-    time: new Date(now).toISOString(),
-    data: {
-      name: spec.name,
-      generation: state.cur?.g ?? 0,
-      path: spec.publish,
-      consumers: spec.consumers,
-      what: 'published_value_changed',
-    },
-  };
-  return { ...state.outbox, [event.id]: event };
-}
-
-function withFailure(
-  state: RotationState,
-  spec: Specification,
-  failures: number,
-  now: number,
-  due: number,
-): RotationState['outbox'] {
-  const event: Outcome = {
-    id: eventId(spec.name, state.att ?? '', 'secret.rotation_failed'),
-    type: 'secret.rotation_failed',
-    time: new Date(now).toISOString(),
-    data: {
-      name: spec.name,
-      generation: state.g ?? 0,
-      path: spec.publish,
-      consumers: spec.consumers,
-      step: state.failed?.step ?? 'create',
-      code: state.failed?.code ?? 'unknown',
-      failures,
-      next_attempt_at: new Date(due).toISOString(),
-    },
-  };
+function withEvent(state: RotationState, event: Outcome): RotationState['outbox'] {
   return { ...state.outbox, [event.id]: event };
 }
 
