@@ -227,12 +227,6 @@ export function demanded(state: RotationState, reason: RotationReason, now: numb
   return { ...state, due: now, reason };
 }
 
-export function acknowledged(state: RotationState, consumer: string, generation: number): RotationState {
-  const before = state.acks[consumer];
-  if (before === undefined || before >= generation) return state;
-  return { ...state, acks: { ...state.acks, [consumer]: generation } };
-}
-
 /** Whether nothing is left to publish or to sweep. */
 export function isTidy(state: RotationState): boolean {
   return Object.keys(state.outbox).length === 0 && state.sweep.length === 0;

@@ -57,7 +57,6 @@ export const rotationStateSchema = z.object({
   outbox: z.record(z.string(), outcomeSchema),
 });
 export type RotationState = z.infer<typeof rotationStateSchema>;
-export type Phase = RotationState['phase'];
 
 /** The state of a secret that was just specified: its first generation is due at once. */
 export function initialState(now: number): RotationState {

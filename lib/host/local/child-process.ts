@@ -100,6 +100,7 @@ async function supervise(child: ChildProcess, options: ServerCommand): Promise<S
     hasExited: () => !running,
     stop: async () => {
       if (!running) return;
+      child.ref();
       child.kill(options.stopSignal);
       const patience = new AbortController();
       const late = sleep(options.stopWithinMs, 'late', { signal: patience.signal }).catch(() => 'ended');

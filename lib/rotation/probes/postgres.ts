@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import * as z from 'zod';
 import { codeOf } from '../../errors.ts';
-import type { ProbeResult } from './probe.ts';
+import type { ProbeResult } from './probe-result.ts';
 
 const credentials = z.object({ username: z.string(), password: z.string() });
 const TIMEOUT_MS = 10_000;

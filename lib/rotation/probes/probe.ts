@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { testPostgresLogin } from './postgres.ts';
+import type { ProbeResult } from './probe-result.ts';
 
 /** How a new generation is tried before anybody gets it. */
 export const probeSchema = z.discriminatedUnion('kind', [
@@ -12,9 +13,6 @@ export const probeSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 export type Probe = z.infer<typeof probeSchema>;
-
-/** What a probe found. `code` is stable and holds nothing of the value. */
-export type ProbeResult = { readonly ok: true } | { readonly ok: false; readonly code: string };
 
 export type RunProbe = (probe: Probe, value: Readonly<Record<string, unknown>>) => Promise<ProbeResult>;
 

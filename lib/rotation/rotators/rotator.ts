@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { ProbeResult } from '../probes/probe.ts';
+import type { ProbeResult } from '../probes/probe-result.ts';
 
 /** What tells one generation's credential from others and lets it be revoked. It is stored: it is no secret. */
 export const handleSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]));
