@@ -11,6 +11,8 @@ import { tokenOf, type VaultEnvironment } from './environment.ts';
 export interface Connection {
   readonly vault: Vault;
   readonly secrets: ManagedSecrets;
+  /** Throws `agenda_not_set_up` where this Vault is not prepared. */
+  readonly requirePrepared: () => Promise<void>;
 }
 
 /** Runs `work` with a connection and closes it whatever happens. Throws `vault_token_missing`. */
@@ -27,7 +29,11 @@ export async function withVault<Result>(
     const store = new KvStore(vault, environment.state);
     const now = () => client.now();
     const book = new Book({ kind: ROTATIONS, store, now, random: Math.random });
-    return await work({ vault, secrets: new ManagedSecrets({ store, book, now }) });
+    const secrets = new ManagedSecrets({ store, book, now });
+    const requirePrepared = async () => {
+      await book.shardOf('');
+    };
+    return await work({ vault, secrets, requirePrepared });
   } finally {
     await client.close();
   }

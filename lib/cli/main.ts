@@ -204,4 +204,11 @@ function collect(file: string, before: readonly string[]): readonly string[] {
   return [...before, file];
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+if (import.meta.main) {
+  // A reader that has seen enough (`| head`) closes the pipe; that is no fault of ours.
+  process.stdout.on('error', (error) => {
+    if (codeOf(error) === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  process.exitCode = await main(process.argv.slice(2));
+}

@@ -20,9 +20,11 @@ export async function applyFile(io: CliIo, file: string): Promise<number> {
 
 /** A line for each managed secret. */
 export async function listManaged(io: CliIo, options: { readonly json: boolean }): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ secrets }) => {
+  return withVault(await readVaultEnvironment(io.environment), async ({ secrets, requirePrepared }) => {
     const read = await Promise.all((await secrets.names()).map((name) => secrets.read(name)));
     const found = read.filter((secret) => secret !== undefined);
+    // A mount that is not there lists like an empty one.
+    if (found.length === 0) await requirePrepared();
     if (options.json) io.out(JSON.stringify(found.map(summaryOf), null, 2));
     else if (found.length === 0) io.out('Nothing is managed yet. `leasekeeper apply -f <file>` begins.');
     else for (const line of table(found.map(columnsOf))) io.out(line);

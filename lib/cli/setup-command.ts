@@ -81,7 +81,8 @@ async function resolvedOptions(
     request.layout === 'auto' ? await detectLayout(vault, namespace, authNamespace) : request.layout;
   if (request.kubernetes !== undefined)
     await requireKubernetesMount(vault, authNamespace, request.kubernetes);
-  const mounts = new Mounts(vault, authNamespace);
+  // A namespace's own endpoint knows its mounts by the paths within.
+  const mounts = new Mounts(vault, layout === 'namespace' ? namespace : authNamespace);
   const managed: ManagedLease[] = [];
   for (const file of request.managed) {
     for (const { spec } of await readSpecifications(file)) {

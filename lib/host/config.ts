@@ -22,6 +22,7 @@ const environmentSchema = z.object({
   LEASEKEEPER_AUTH_MOUNT: text.optional(),
   LEASEKEEPER_ROLE_PREFIX: text.default('leasekeeper-'),
   LEASEKEEPER_APPROLE_FILE: text.optional(),
+  LEASEKEEPER_APPROLE_PARAMETER: text.optional(),
   LEASEKEEPER_ROLE_ID: text.optional(),
   LEASEKEEPER_SECRET_ID: text.optional(),
   LEASEKEEPER_JWT_FILE: text.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
@@ -34,9 +35,15 @@ const environmentSchema = z.object({
   LEASEKEEPER_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info'),
+  /** Set by AWS Lambda, and by whoever moves the extension that reads parameters. */
+  AWS_SESSION_TOKEN: text.optional(),
+  PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: z.coerce.number().int().min(1).max(65_535).default(2773),
 });
 
-/** The settings of a host. docs/configuration in README.md lists the variables. Milliseconds where a name says so. */
+/** Every variable that is read. serverless.yml may set no other. */
+export const VARIABLES: readonly string[] = Object.keys(environmentSchema.shape);
+
+/** The settings of a host. README.md, "Configuration", lists the variables. Milliseconds where a name says so. */
 export interface Config {
   readonly vaultAddress: string;
   /** The prefix or namespace of all secrets. */
@@ -67,6 +74,14 @@ export type AuthConfig =
       readonly jwtFile: string;
     }
   | { readonly kind: 'approle'; readonly mount: string; readonly file: string }
+  | {
+      readonly kind: 'approle-parameter';
+      readonly mount: string;
+      /** Name of the parameter in AWS Systems Manager that holds the role id and the secret id of this function. */
+      readonly parameter: string;
+      readonly extensionPort: number;
+      readonly sessionToken: string;
+    }
   | {
       readonly kind: 'approle-one';
       readonly mount: string;
@@ -135,6 +150,16 @@ function authOf(env: z.infer<typeof environmentSchema>): AuthConfig {
       secretId: env.LEASEKEEPER_SECRET_ID,
     };
   }
+  if (env.LEASEKEEPER_APPROLE_PARAMETER !== undefined) {
+    if (env.AWS_SESSION_TOKEN === undefined) throw missing('AWS_SESSION_TOKEN');
+    return {
+      kind: 'approle-parameter',
+      mount,
+      parameter: env.LEASEKEEPER_APPROLE_PARAMETER,
+      extensionPort: env.PARAMETERS_SECRETS_EXTENSION_HTTP_PORT,
+      sessionToken: env.AWS_SESSION_TOKEN,
+    };
+  }
   if (env.LEASEKEEPER_APPROLE_FILE === undefined) throw missing('LEASEKEEPER_APPROLE_FILE');
   return { kind: 'approle', mount, file: env.LEASEKEEPER_APPROLE_FILE };
 }
@@ -145,13 +170,13 @@ function missing(name: string): LeasekeeperError {
   });
 }
 
+/** `host:port`; an IPv6 address in brackets. */
 function listenOf(text: string): Config['listen'] {
-  const separator = text.lastIndexOf(':');
-  const port = Number(text.slice(separator + 1));
-  if (separator < 1 || !Number.isInteger(port) || port < 0 || port > 65_535) {
+  const [, host, port] = /^(?:\[([^\]]+)\]|[^:]+):(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
     throw new LeasekeeperError('configuration_invalid', 'LEASEKEEPER_LISTEN is not host:port.', {
       hint: 'For example 127.0.0.1:8280.',
     });
   }
-  return { host: text.slice(0, separator), port };
+  return { host: host ?? text.slice(0, text.lastIndexOf(':')), port: Number(port) };
 }

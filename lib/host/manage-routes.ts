@@ -2,17 +2,17 @@ import { ulid } from 'ulid';
 import type { Caller } from '../access/callers.ts';
 import { problemOf, RequestError } from '../access/problem.ts';
 import { eventId } from '../bus/events.ts';
-import { demanded, dueOf } from '../rotation/machine.ts';
+import { demanded } from '../rotation/machine.ts';
 import type { ManagedSecret, ManagedSecrets } from '../rotation/managed-secrets.ts';
 import { nameSchema } from '../rotation/specification.ts';
-import { type HttpAnswer, type HttpRequest, httpRoute, proofIn } from './http-function.ts';
+import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer, proofIn } from './http-function.ts';
 import type { ManageDependencies } from './wire.ts';
 
 /** The routes of `manage`. What is managed is read and written with the caller's own token, so operators' rights are Vault policies. */
-export function manageRoutes(dependencies: () => ManageDependencies) {
+export function manageRoutes(dependencies: () => ManageDependencies, onAnswer?: OnAnswer) {
   const route = (
     handle: (deps: ManageDependencies, secrets: ManagedSecrets, request: HttpRequest) => Promise<HttpAnswer>,
-  ) => httpRoute((request) => asOperator(dependencies(), request, handle));
+  ) => httpRoute(async (request) => asOperator(dependencies(), request, handle), onAnswer);
   return [
     { method: 'GET' as const, path: '/v1/managed', handler: route(list) },
     { method: 'GET' as const, path: '/v1/managed/{name}', handler: route(show) },
@@ -54,7 +54,6 @@ async function rotate(
 
 /** What may be told of a managed secret: never a handle's accessor, never a value. */
 export function summaryOf({ name, input, state, version }: ManagedSecret) {
-  const due = dueOf(state);
   return {
     name,
     specification: input,
@@ -70,7 +69,8 @@ export function summaryOf({ name, input, state, version }: ManagedSecret) {
       failures,
     })),
     failures: state.failures,
-    due: due === undefined ? undefined : moment(due),
+    next_rotation: state.phase === 'idle' ? moment(state.due) : undefined,
+    retry_at: moment(state.retryAt),
     acknowledged: state.acks,
     unpublished_events: Object.keys(state.outbox).length,
     document_version: version,
@@ -116,6 +116,8 @@ async function asOperator(
       ...(code === undefined ? {} : { code }),
     });
   try {
+    // Before the caller is looked up: a name that is refused in any case costs Vault nothing.
+    if (request.parameters.name !== undefined) nameIn(request);
     const caller = await deps.callers.identify(proofIn(request));
     who = caller.who;
     const answer = await handle(deps, deps.secretsOf(caller), request);

@@ -33,7 +33,7 @@ export function nextStep(state: RotationState, now: number, me: string): Step {
       if (state.owner === me) return { kind: 'create' };
       return now < (state.claimUntil ?? 0) ? { kind: 'rest' } : { kind: 'take-over' };
     default:
-      return { kind: state.phase };
+      return now < (state.retryAt ?? 0) ? { kind: 'rest' } : { kind: state.phase };
   }
 }
 
@@ -56,7 +56,11 @@ export function dueOf(state: RotationState): number | undefined {
       Math.max(one.retryAt, isAdopted(one, state) ? one.notBefore : one.deadline),
     ),
     // Under way: its worker has until the end of the claim; should it die, another comes then.
-    ...(state.phase === 'idle' ? (state.due === undefined ? [] : [state.due]) : [state.claimUntil ?? 0]),
+    ...(state.phase === 'idle'
+      ? state.due === undefined
+        ? []
+        : [state.due]
+      : [state.retryAt ?? state.claimUntil ?? 0]),
   ];
   return times.length === 0 ? undefined : Math.min(...times);
 }
@@ -83,7 +87,6 @@ export function takenOver(state: RotationState, att: string, owner: string, now:
     att,
     owner,
     claimUntil: now + CREATE_CLAIM_MS,
-    reap: state.att === undefined ? state.reap : [...state.reap, state.att],
     sweep: swept(state),
   };
 }
@@ -116,6 +119,26 @@ export function overtaken(state: RotationState, pv: number, spec: Specification,
   return { ...state, pv, outbox: withEvent(state, driftEvent(state, spec, now)) };
 }
 
+/**
+ * Publishing was refused. It may have gone through at an earlier try whose answer was lost, so nothing is undone: it is said, and tried
+ * again after a backoff, while the current generation stays.
+ */
+export function promoteRefused(
+  state: RotationState,
+  spec: Specification,
+  code: string,
+  now: number,
+  random: () => number,
+): RotationState {
+  const failures = state.failures + 1;
+  const retryAt = now + backoff(failures, random);
+  const refused: RotationState = { ...state, failures, retryAt, failed: { step: 'promote', code } };
+  return {
+    ...refused,
+    outbox: withEvent(state, failedEvent(refused, spec, { failures, due: retryAt }, now)),
+  };
+}
+
 /** The pending generation will not do. */
 export function failedAt(state: RotationState, step: FailedStep, code: string): RotationState {
   return { ...state, phase: 'undo', failed: { step, code } };
@@ -140,13 +163,11 @@ export function undone(
           ...state.retiring,
           { g: state.g, h: state.h, notBefore: now, deadline: now, why: 'undone', failures: 0, retryAt: now },
         ];
-  const reap = state.h === undefined && state.att !== undefined ? [...state.reap, state.att] : state.reap;
   return {
     ...idle(state),
     failures,
     due,
     retiring,
-    reap,
     outbox: withEvent(state, failedEvent(state, spec, { failures, due }, now)),
   };
 }
@@ -260,6 +281,7 @@ function idle(state: RotationState): RotationState {
     pv: undefined,
     owner: undefined,
     claimUntil: undefined,
+    retryAt: undefined,
     failed: undefined,
   };
 }

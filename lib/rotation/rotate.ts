@@ -2,7 +2,8 @@ import { ulid } from 'ulid';
 import type { Book } from '../agenda/book.ts';
 import { GONE, type Hint, workOnHints } from '../agenda/hint.ts';
 import { type EventData, eventId, type LeasekeeperEvent, type RotationReason } from '../bus/events.ts';
-import { type EngineDependencies, type EngineReport, rotateSecret } from './engine.ts';
+import { type EngineReport, rotateSecret } from './engine.ts';
+import type { EngineDependencies } from './engine-dependencies.ts';
 import { demanded, dueOf } from './machine.ts';
 
 export interface RotateDependencies extends EngineDependencies {

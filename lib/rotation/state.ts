@@ -39,14 +39,14 @@ export const rotationStateSchema = z.object({
   pv: z.number().int().optional(),
   owner: z.string().optional(),
   claimUntil: z.number().optional(),
+  /** A step that was refused is entered again then. */
+  retryAt: z.number().optional(),
   reason: rotationReasonSchema,
   /** Why the pending generation is being undone. */
   failed: z.object({ step: failedStepSchema, code: z.string() }).optional(),
   failures: z.number().int(),
   cur: generationSchema.optional(),
   retiring: z.array(retiringSchema),
-  /** Attempts whose objects in outside systems may still have to be removed, by their names. */
-  reap: z.array(z.string()),
   /** Attempts that are over, whose pending values are still to be deleted. */
   sweep: z.array(z.string()),
   /** When the next rotation begins; undefined: only when asked, or when the lease ends. */
@@ -65,7 +65,6 @@ export function initialState(now: number): RotationState {
     reason: 'first',
     failures: 0,
     retiring: [],
-    reap: [],
     sweep: [],
     due: now,
     acks: {},

@@ -38,7 +38,8 @@ export type LeaseAction = 'wait' | 'renew' | 'renew-or-replace' | 'replace' | 'e
 const RENEW_AT = 2 / 3;
 const SPREAD = 0.1;
 const WINDOW_SHARE = 0.2;
-const WIDEST_WINDOW_SHARE = 1 / 3;
+/** Well after the first renewal: one that fails must find safe life left. */
+const WIDEST_WINDOW_SHARE = 1 / 4;
 /** Granted less than this share of what was asked for: the max TTL is near. */
 const NOTICEABLY_LESS = 0.95;
 const SOONEST_RETRY_MS = 1_000;
@@ -47,7 +48,7 @@ const LATEST_RETRY_MS = 300_000;
 const SOONEST_RETRY_SHARE = 1 / 20;
 
 /**
- * The end of a lease's life that is kept for handing over: a fifth of its TTL or the overlap, whichever is more, at most a third.
+ * The end of a lease's life that is kept for handing over: a fifth of its TTL or the overlap, whichever is more, at most a quarter.
  * Before it life is safe, and a failed renewal makes no new credential.
  */
 export function handoverWindowMs(ttlMs: number, policy: LeasePolicy): number {

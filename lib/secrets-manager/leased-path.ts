@@ -47,7 +47,7 @@ const PATIENCE_MS = 1_000;
 const SOONEST_REISSUE_MS = 1_000;
 const LATEST_REISSUE_MS = 60_000;
 
-/** A renewal that failed for one of these reasons was refused by Vault or its engine; a new credential may still be had. */
+/** `refused`: by Vault or its engine, so that a new credential may still be had; `unreachable`: there is nobody to ask for one. */
 type RenewalResult = 'renewed' | 'lost' | 'refused' | 'unreachable';
 
 /**

@@ -30,9 +30,10 @@ export interface ParentTokensDependencies {
   readonly onFault: (error: unknown) => void;
 }
 
-const SOONEST_RETRY_MS = 1_000;
+const SOONEST_RETRY_MS = 250;
 const LATEST_RETRY_MS = 300_000;
 /** Once the token is gone there is nothing left to be in time for. */
+const SOONEST_RETRY_WITHOUT_TOKEN_MS = 1_000;
 const LATEST_RETRY_WITHOUT_TOKEN_MS = 60_000;
 
 /**
@@ -121,7 +122,7 @@ export class ParentTokens {
       this.#retryAt = now + Math.min(Math.max(left / 4, SOONEST_RETRY_MS), LATEST_RETRY_MS);
       return;
     }
-    const backoff = SOONEST_RETRY_MS * 2 ** this.#triesWithoutToken;
+    const backoff = SOONEST_RETRY_WITHOUT_TOKEN_MS * 2 ** this.#triesWithoutToken;
     this.#retryAt = now + Math.min(backoff, LATEST_RETRY_WITHOUT_TOKEN_MS);
     this.#triesWithoutToken += 1;
   }

@@ -2,9 +2,10 @@ import { LeasekeeperError } from '../errors.ts';
 import { isPlainPath } from '../vault/addressing.ts';
 
 /** `secrets_manager_closed`: after `cleanup` nothing may be asked for. */
-export function managerClosed(): LeasekeeperError {
+export function managerClosed(cause?: unknown): LeasekeeperError {
   return new LeasekeeperError('secrets_manager_closed', 'The secrets manager has been cleaned up.', {
     hint: 'Make a new SecretsManager; one is enough for a whole process.',
+    cause,
   });
 }
 

@@ -88,7 +88,7 @@ export class SecretsManager implements AsyncDisposable {
     const { staticSecrets, accesses } = this.#parts;
     const maxAgeMs = this.#configuration.cacheTtlMs;
     const reading = accesses.asked('static', path, () => staticSecrets.read(path, { version, maxAgeMs }));
-    const { secret } = await untilAborted(reading, signal);
+    const { secret } = await this.#unlessClosed(untilAborted(reading, signal));
     return field === undefined ? secret : new Secret(secret.data.get(field));
   }
 
@@ -101,7 +101,7 @@ export class SecretsManager implements AsyncDisposable {
     const { fresh = false, signal } = options;
     this.#assertAskable(path, signal);
     const answering = this.#parts.accesses.asked('dynamic', path, () => this.#answer(path, fresh));
-    return (await untilAborted(answering, signal)).secret;
+    return (await this.#unlessClosed(untilAborted(answering, signal))).secret;
   }
 
   /** Forgets a static secret: the next call reads it anew, whatever is under way. */
@@ -175,8 +175,18 @@ export class SecretsManager implements AsyncDisposable {
     signal?.throwIfAborted();
   }
 
-  #assertOpen(): void {
-    if (this.#cleanup !== undefined) throw managerClosed();
+  /** What cleanup cuts off fails in many ways; for the caller it is one. */
+  async #unlessClosed<T>(answering: Promise<T>): Promise<T> {
+    try {
+      return await answering;
+    } catch (error) {
+      this.#assertOpen(error);
+      throw error;
+    }
+  }
+
+  #assertOpen(cause?: unknown): void {
+    if (this.#cleanup !== undefined) throw managerClosed(cause);
   }
 }
 

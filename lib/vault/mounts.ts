@@ -29,6 +29,7 @@ export class Mounts {
   readonly #vault: Vault;
   readonly #authNamespace: string;
   readonly #known: Mount[];
+  readonly #pending = new Map<string, Promise<Mount>>();
 
   /** `known` may be shared by several readers: a mount is the same for all. */
   constructor(vault: Vault, authNamespace = '', known: Mount[] = []) {
@@ -42,7 +43,17 @@ export class Mounts {
     const known = this.#known.find(
       (mount) => fullPath === mount.path || fullPath.startsWith(`${mount.path}/`),
     );
-    if (known) return known;
+    // Many who ask for a cold path at once need one request, not one each.
+    return known ?? this.#pending.get(fullPath) ?? this.#ask(fullPath);
+  }
+
+  #ask(fullPath: string): Promise<Mount> {
+    const asking = this.#read(fullPath).finally(() => this.#pending.delete(fullPath));
+    this.#pending.set(fullPath, asking);
+    return asking;
+  }
+
+  async #read(fullPath: string): Promise<Mount> {
     const answer = await this.#vault.request({
       method: 'GET',
       path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', this.#within(fullPath)),

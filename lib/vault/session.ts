@@ -26,12 +26,18 @@ export interface VaultSessionOptions {
   readonly onAuthFailure?: (error: unknown, method: string) => void;
 }
 
-/** A token is renewed once this share of its life has passed, and replaced by a login once `REPLACE_AT` has. */
+/**
+ * A token is renewed once this share of its life has passed, and replaced by a login once `REPLACE_AT` has. What is left then is for
+ * replacing the leases that die with it.
+ */
 const RENEW_AT = 2 / 3;
-const REPLACE_AT = 0.9;
+const REPLACE_AT = 0.8;
 
 /** A refusal may mean a revoked token: it is looked into at most once in this time, so that a plain denial costs nothing more. */
 const DOUBT_AGAIN_AFTER_MS = 30_000;
+
+/** A login that failed while the old token works is not tried again before every request: after a quarter of what is left, or this. */
+const LOGIN_AGAIN_AFTER_MS = 5_000;
 
 /** When a session next renews or replaces its token, if it is asked then. For those who must have it asked in time. */
 export function nextActionAt(held: HeldToken): number {
@@ -49,6 +55,7 @@ export class VaultSession implements Vault {
   #pending: Promise<HeldToken> | undefined;
   /** When Vault last said that the token is good. */
   #provenAt = Number.NEGATIVE_INFINITY;
+  #loginAgainAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: VaultSessionOptions) {
     this.#options = options;
@@ -63,10 +70,9 @@ export class VaultSession implements Vault {
     try {
       return await this.#options.client.requestWith(held.token.expose(), request);
     } catch (error) {
-      if (!isVaultError(error, 'vault_denied') || !this.#mayBeRevoked(held)) throw error;
-      // A new token would cost the leases made with this one their parent: only for a token that is really gone.
-      if (await this.#isGood(held)) throw error;
-      const fresh = await this.#single(() => this.#login());
+      if (!isVaultError(error, 'vault_denied')) throw error;
+      const fresh = await this.#insteadOf(held);
+      if (fresh === undefined) throw error;
       return this.#options.client.requestWith(fresh.token.expose(), request);
     }
   }
@@ -76,18 +82,32 @@ export class VaultSession implements Vault {
     const held = this.#held;
     if (held === undefined) return this.#single(() => this.#login());
     const life = (this.now() - held.issuedAt) / (held.expiresAt - held.issuedAt);
-    if (life >= REPLACE_AT) return this.#single(() => this.#login());
+    if (life >= REPLACE_AT) return this.#single(() => this.#replace(held));
     if (life >= RENEW_AT && held.renewable) return this.#single(() => this.#renew(held));
     return held;
   }
 
   /** Ends the token, and with it every lease made with it. A token that was given to us is left as it is. Throws VaultError. */
   async close(): Promise<void> {
+    // A login that is under way would leave its token behind.
+    await this.#pending?.catch(() => undefined);
     const held = this.#held;
     this.#held = undefined;
     if (held === undefined || this.#options.method.name === 'token') return;
     const { client, authNamespace = '' } = this.#options;
     await revokeSelf(actingWith(client, held.token), authNamespace);
+  }
+
+  /**
+   * The token to try again with after a refusal; undefined when the refusal stands. A new token would cost the leases made with the old
+   * one their parent: it is made only for one that is really gone, and once for all requests that were sent with it.
+   */
+  async #insteadOf(refused: HeldToken): Promise<HeldToken | undefined> {
+    const isAnother = (held: HeldToken) => held.token.expose() !== refused.token.expose();
+    if (this.#held !== undefined && isAnother(this.#held)) return this.#held;
+    if (!this.#mayBeRevoked(refused)) return undefined;
+    const held = await this.#single(async () => ((await this.#isGood(refused)) ? refused : this.#login()));
+    return isAnother(held) ? held : undefined;
   }
 
   #mayBeRevoked(held: HeldToken): boolean {
@@ -128,6 +148,20 @@ export class VaultSession implements Vault {
     const held = this.#hold(issued, asked);
     onLogin?.(held);
     return held;
+  }
+
+  /** A new token in good time: while logging in fails, the old one serves to its end. */
+  async #replace(held: HeldToken): Promise<HeldToken> {
+    const works = () => this.now() < held.expiresAt;
+    if (works() && this.now() < this.#loginAgainAt) return held;
+    try {
+      return await this.#login();
+    } catch (error) {
+      if (!works()) throw error;
+      const now = this.now();
+      this.#loginAgainAt = now + Math.min((held.expiresAt - now) / 4, LOGIN_AGAIN_AFTER_MS);
+      return held;
+    }
   }
 
   async #renew(held: HeldToken): Promise<HeldToken> {

@@ -22,7 +22,7 @@ export interface HttpServer {
 
 const LARGEST_BODY_BYTES = 128 * 1024;
 
-/** Serves HTTP functions as API Gateway's HTTP API would: same event, same answer. Throws `listen_failed`'s cause, Node's own error. */
+/** Serves HTTP functions as API Gateway's HTTP API would: same event, same answer. Throws Node's own error when it cannot listen. */
 export async function startHttpServer(
   listen: { readonly host: string; readonly port: number },
   routes: readonly HttpRoutes[],

@@ -1,7 +1,10 @@
 import { once } from 'node:events';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Book } from '../../agenda/book.ts';
+import { ROTATIONS } from '../../agenda/hint.ts';
 import { codeOf } from '../../errors.ts';
+import { ManagedSecrets } from '../../rotation/managed-secrets.ts';
 import { createLogger } from '../../telemetry/log.ts';
 import { Secret } from '../../telemetry/secret.ts';
 import { actingWith } from '../../vault/acting-with.ts';
@@ -36,6 +39,7 @@ export interface StartOptions {
 
 const DATA_FOLDER = '.leasekeeper';
 const SCAN_INTERVAL_SECONDS = 5;
+const CURRENT_WITHIN_MS = 30_000;
 const CONSUMERS = ['inference-service', 'api-gateway'] as const;
 type Consumer = (typeof CONSUMERS)[number];
 
@@ -147,6 +151,9 @@ async function begin(
     onRenewed: (lease) => account.renewed(lease),
   });
   closers.push(() => host.close());
+  // What fell due while it was down comes first: a generation that has died meanwhile is no use to anybody.
+  if (!(await untilCurrent(store, () => client.now(), stopped)))
+    report('the managed secrets are not current yet');
   const consumers = await startSample(account, {
     openbao: openbao.address,
     host: host.address,
@@ -159,6 +166,23 @@ async function begin(
     `OpenBao at ${openbao.address}, Leasekeeper at ${host.address} (/healthz, /metrics, /v1); Ctrl-C ends everything`,
   );
   return 'working';
+}
+
+/** Waits until each managed secret has a generation that is not due. False when that takes too long. */
+async function untilCurrent(store: KvStore, now: () => number, stopped: AbortSignal): Promise<boolean> {
+  const book = new Book({ kind: ROTATIONS, store, now, random: Math.random });
+  const secrets = new ManagedSecrets({ store, book, now });
+  const isCurrent = async (name: string) => {
+    const state = (await secrets.read(name))?.state;
+    return state?.cur !== undefined && state.phase === 'idle' && (state.due ?? 0) > now();
+  };
+  const end = now() + CURRENT_WITHIN_MS;
+  while (now() < end && !stopped.aborted) {
+    const current = await Promise.all((await secrets.names()).map(isCurrent));
+    if (current.every(Boolean)) return true;
+    await sleep(200, undefined, { signal: stopped }).catch(() => {});
+  }
+  return false;
 }
 
 async function identityFor(root: ReturnType<typeof actingWith>, name: FunctionName): Promise<AuthMethod> {
