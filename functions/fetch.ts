@@ -3,7 +3,7 @@ import httpRouter from '@middy/http-router';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { fetchRoutes } from '../lib/host/fetch-routes.ts';
 import type { FunctionHost } from '../lib/host/function-host.ts';
-import { noRoute } from '../lib/host/http-function.ts';
+import { failuresTo, noRoute } from '../lib/host/http-function.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { observed } from '../lib/host/middleware.ts';
 import { type FetchDependencies, wireFetch } from '../lib/host/wire.ts';
@@ -14,7 +14,7 @@ export const fetchFunction = (host: FunctionHost<FetchDependencies>) =>
     .use(observed(host))
     .handler(
       httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
-        routes: fetchRoutes(host.dependencies),
+        routes: fetchRoutes(host.dependencies, failuresTo(host.logger)),
         notFoundResponse: noRoute,
       }),
     );

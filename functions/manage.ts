@@ -2,7 +2,7 @@ import middy from '@middy/core';
 import httpRouter from '@middy/http-router';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { FunctionHost } from '../lib/host/function-host.ts';
-import { noRoute } from '../lib/host/http-function.ts';
+import { failuresTo, noRoute } from '../lib/host/http-function.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { lambdaBus } from '../lib/host/lambda-bus.ts';
 import { manageRoutes } from '../lib/host/manage-routes.ts';
@@ -15,7 +15,7 @@ export const manageFunction = (host: FunctionHost<ManageDependencies>) =>
     .use(observed(host))
     .handler(
       httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
-        routes: manageRoutes(host.dependencies),
+        routes: manageRoutes(host.dependencies, failuresTo(host.logger)),
         notFoundResponse: noRoute,
       }),
     );

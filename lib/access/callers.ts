@@ -21,6 +21,7 @@ export interface Caller {
   readonly vault: VaultSession;
   /** The service it is, for the agenda and the audit log. */
   readonly name: string;
+  /** `role` is there when Vault has checked it by a login. */
   readonly who: { readonly role?: string; readonly display_name?: string };
 }
 
@@ -37,6 +38,8 @@ export interface CallersOptions {
 const MOST_CALLERS = 1_000;
 /** A token that was given to us is asked after again when this has passed, in milliseconds. */
 const TOKEN_KEPT_MS = 30_000;
+/** A login younger than this is not replaced for a refusal: a caller who keeps asking for what it may not have is no login storm. */
+const LOGIN_KEPT_MS = 60_000;
 
 /**
  * Logs callers in and keeps their logins while they last, by a hash of what they showed, so that a busy caller is not a login storm.
@@ -59,20 +62,24 @@ export class Callers {
       this.#known.set(key, known);
       return known.caller;
     }
-    const caller = this.#logIn(proof);
-    this.#known.set(key, { caller, since: this.#options.client.now() });
+    const fresh = { caller: this.#logIn(proof), since: this.#options.client.now() };
+    this.#known.set(key, fresh);
     this.#trim();
     try {
-      return await caller;
+      return await fresh.caller;
     } catch (error) {
-      this.#known.delete(key);
+      if (this.#known.get(key) === fresh) this.#known.delete(key);
       throw error;
     }
   }
 
-  /** Drops a caller's login: Vault has refused it something, and the login may have been revoked. */
-  forget(proof: CallerProof): void {
-    this.#known.delete(keyOf(proof));
+  /** Vault has refused a caller something: its token may have been revoked, or its role may have got new policies since the login. */
+  doubt(proof: CallerProof): void {
+    const key = keyOf(proof);
+    const known = this.#known.get(key);
+    if (known === undefined) return;
+    const age = this.#options.client.now() - known.since;
+    if (proof.kind === 'token' || age > LOGIN_KEPT_MS) this.#known.delete(key);
   }
 
   async #logIn(proof: CallerProof): Promise<Caller> {

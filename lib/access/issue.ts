@@ -6,11 +6,13 @@ import type { CareEntry, LeaseEntry } from '../leases/entry.ts';
 import { Secret } from '../telemetry/secret.ts';
 import { isPlainPath, joinPath, namespaceOfLease } from '../vault/addressing.ts';
 import type { Vault } from '../vault/client.ts';
+import { isVaultError } from '../vault/errors.ts';
 import { Leases } from '../vault/leases.ts';
 import { type DynamicSecret, issueDynamic } from '../vault/secrets.ts';
 import { type WrappedSecret, wrap } from '../vault/wrapping.ts';
 import type { Caller } from './callers.ts';
 import { RequestError } from './problem.ts';
+import type { ReadDependencies } from './read.ts';
 
 export const issueRequestSchema = z.strictObject({
   /** The leased path after VAULT_NAMESPACE: `database/creds/api-gateway`. */
@@ -62,17 +64,41 @@ export async function issueSecret(
   const replaced =
     request.replaces === undefined ? undefined : await ownLease(deps, caller, request.replaces, request.path);
   const path = joinPath(deps.namespace, request.path);
+  // Its life is counted from before it was asked for: whoever freezes before the answer must not think it younger.
+  const asked = deps.now();
   const issued = await issueDynamic(caller.vault, path);
   if (issued.leaseId === '') throw notALease(request.path);
   try {
-    return await deliver(deps, caller, request, path, issued, replaced);
+    return await deliver(deps, caller, request, path, issued, replaced, asked);
   } catch (error) {
-    // The caller never gets it, so it must not live on. Should this fail too, it ends at its first TTL.
-    await leasesOf(deps, issued.leaseId)
-      .revoke(issued.leaseId)
-      .catch(() => {});
+    await withdraw(deps, issued.leaseId);
     throw error;
   }
+}
+
+/** The caller never gets it, so it must not live on. Should this fail too, it ends at its first TTL. */
+async function withdraw(deps: IssueDependencies, leaseId: string): Promise<void> {
+  // It may be in the agenda all the same, when only the answer was lost: nobody is to hear of a lost lease that nobody had.
+  await deps.book.remove(leaseId).catch(() => {});
+  await leasesOf(deps, leaseId)
+    .revoke(leaseId)
+    .catch(() => {});
+}
+
+/**
+ * KV v2 knows no secret under its plain path, so Vault calls a static secret not found. Gives `not_a_lease` instead of such an error, and
+ * any other error as it is.
+ */
+export async function explained(
+  error: unknown,
+  deps: ReadDependencies,
+  caller: Caller,
+  path: string,
+): Promise<unknown> {
+  if (!isVaultError(error, 'vault_not_found')) return error;
+  const found = deps.mountsOf(caller).find(joinPath(deps.namespace, path));
+  const mount = await found.catch(() => undefined);
+  return mount?.kvVersion === undefined ? error : notALease(path);
 }
 
 async function deliver(
@@ -82,12 +108,13 @@ async function deliver(
   path: string,
   issued: DynamicSecret,
   replaced: LeaseEntry | undefined,
+  asked: number,
 ): Promise<IssuedSecret> {
   const now = deps.now();
   const kept = canBeKept(issued.leaseDurationSeconds, deps.policy);
   const wrapped =
     request.wrap_ttl === undefined ? undefined : await wrapFor(deps, caller, issued, request.wrap_ttl);
-  if (kept) await putUnderCare(deps, caller, request, path, issued, wrapped, now);
+  if (kept) await putUnderCare(deps, caller, request, path, issued, wrapped, asked);
   if (replaced !== undefined) {
     // Only `retire_at` of this message counts: the entry that is there wins in all else.
     await deps.book.add({
@@ -98,7 +125,7 @@ async function deliver(
   }
   return {
     leaseId: issued.leaseId,
-    expiresAt: now + issued.leaseDurationSeconds * 1_000,
+    expiresAt: asked + issued.leaseDurationSeconds * 1_000,
     ttlSeconds: issued.leaseDurationSeconds,
     renewable: issued.renewable,
     kept,
@@ -114,8 +141,9 @@ async function putUnderCare(
   path: string,
   issued: DynamicSecret,
   wrapped: WrappedSecret | undefined,
-  now: number,
+  asked: number,
 ): Promise<void> {
+  const now = deps.now();
   const held = await caller.vault.held();
   const lease = leaseEntryOf(
     {
@@ -131,7 +159,7 @@ async function putUnderCare(
         ? {}
         : { wrap: { accessor: wrapped.accessor, expire: now + request.wrap_ttl * 1_000 } }),
     },
-    now,
+    asked,
     deps.policy,
   );
   const additions = [deps.book.add(lease)];
@@ -169,7 +197,7 @@ async function wrapFor(
   return wrap(caller.vault, deps.authNamespace, content, lifeSeconds);
 }
 
-/** A lease under care that the same service has from the same path. Who else's it may be is not told. */
+/** A lease under care that the same service, or the same token, has from the same path. Who else's it may be is not told. */
 async function ownLease(
   deps: IssueDependencies,
   caller: Caller,
@@ -177,11 +205,11 @@ async function ownLease(
   path: string,
 ): Promise<LeaseEntry> {
   const entry = await deps.book.find(leaseId);
-  if (
-    entry?.kind === 'lease' &&
-    entry.consumer === caller.name &&
-    entry.path === joinPath(deps.namespace, path)
-  ) {
+  // What Vault calls the holder of a token (`approle`, `token`) many share: then only the same token's leases are its own.
+  const isOwn = async ({ consumer, parent }: LeaseEntry) =>
+    consumer === caller.name &&
+    (caller.who.role !== undefined || parent === (await caller.vault.held()).accessor);
+  if (entry?.kind === 'lease' && entry.path === joinPath(deps.namespace, path) && (await isOwn(entry))) {
     return entry;
   }
   throw new RequestError(

@@ -24,14 +24,7 @@ export interface ReadSecret {
 
 /** Reads a static or managed secret as the caller. Throws VaultError, and RequestError `path_invalid`. */
 export async function readSecret(deps: ReadDependencies, caller: Caller, path: string): Promise<ReadSecret> {
-  if (!isPlainPath(path)) {
-    throw new RequestError(
-      400,
-      'path_invalid',
-      'The path of the secret is not plain.',
-      'Use a path such as nvidia/api-key.',
-    );
-  }
+  checkPath(path);
   const secret = await readStatic(caller.vault, deps.mountsOf(caller), joinPath(deps.namespace, path));
   return {
     data: new Secret(secret.data),
@@ -40,6 +33,23 @@ export async function readSecret(deps: ReadDependencies, caller: Caller, path: s
     etag: secret.version === 0 ? undefined : `"v${secret.version}-${Date.parse(secret.createdTime ?? '')}"`,
     vaultRequestId: secret.requestId,
   };
+}
+
+/** Throws RequestError `path_invalid` for what Vault, or anything before it, might read as another path. Costs no request. */
+export function checkPath(path: string): void {
+  if (isPlainPath(path)) return;
+  throw new RequestError(
+    400,
+    'path_invalid',
+    'The path of the secret is not plain.',
+    'Use a path such as nvidia/api-key.',
+  );
+}
+
+/** Whether an If-None-Match header (RFC 9110, 13.1.2) names this tag; proxies on the way make tags weak. */
+export function isNamedBy(ifNoneMatch: string | undefined, etag: string): boolean {
+  const tags = (ifNoneMatch ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
+  return tags.includes(etag) || tags.includes('*');
 }
 
 /** The generation that the metadata names, if it was written for this very version: metadata and value are two writes. */

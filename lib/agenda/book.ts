@@ -341,6 +341,7 @@ function withDelta<E extends AgendaEntry>(
 function sameState<E extends AgendaEntry>(a: ShardState<E>, b: ShardState<E>): boolean {
   if (a.entries.size !== b.entries.size || a.tombstones.size !== b.tombstones.size) return false;
   for (const [id, entry] of a.entries) if (b.entries.get(id) !== entry) return false;
-  for (const id of a.tombstones.keys()) if (!b.tombstones.has(id)) return false;
+  // A second removal counts from its own time: a message on its way since the first one must not outlive the tombstone.
+  for (const [id, goneAt] of a.tombstones) if (b.tombstones.get(id) !== goneAt) return false;
   return true;
 }

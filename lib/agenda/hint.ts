@@ -14,6 +14,8 @@ export const hintSchema = z.object({
   for: z.number(),
   /** Who works on it at the moment; `due` is then the end of the claim. */
   claim: z.string().optional(),
+  /** A worker found no document. Its writer posts the hint first, so it may yet come. */
+  missing: z.boolean().optional(),
 });
 export type Hint = z.infer<typeof hintSchema>;
 
@@ -33,7 +35,10 @@ export interface LeftDocument {
   readonly due: number | undefined;
 }
 
-/** The document is no more: nothing a hint could be for. */
+/**
+ * There is no document. The hint is dropped once two workers in turn have found none, a claim apart: a hint is posted before its
+ * document is made, and one dropped in between would leave a document that nobody looks at.
+ */
 export const GONE: LeftDocument = { version: Number.POSITIVE_INFINITY, due: undefined };
 
 /** Works on the due hints of one shard: claims them, has `work` do each, settles them. One that throws keeps its claim until it runs out. */
@@ -86,8 +91,11 @@ export function settleHints(
   for (const [id, { version, due }] of left) {
     const hint = state.entries.get(id);
     if (hint === undefined || hint.for > version) continue;
-    if (hint.claim !== undefined && hint.claim !== nonce) continue;
-    if (due === undefined) forget.push(id);
+    const posted = hint.claim === undefined;
+    // Where there was no document, a hint posted since may be for one that is on its way.
+    if (hint.claim !== nonce && !(posted && version !== GONE.version)) continue;
+    if (version === GONE.version && !hint.missing) set.push({ ...hint, missing: true });
+    else if (due === undefined) forget.push(id);
     else set.push({ id, due, for: hint.for });
   }
   return { set, forget };

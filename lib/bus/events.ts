@@ -148,7 +148,7 @@ export const busEnvelopeSchema = z.object({
   version: z.string(),
   id: z.string(),
   'detail-type': z.string(),
-  source: z.string(),
+  source: z.literal(EVENT_SOURCE),
   account: z.string(),
   time: z.string(),
   region: z.string(),

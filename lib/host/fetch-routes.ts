@@ -1,15 +1,22 @@
 import type { Caller } from '../access/callers.ts';
-import { type IssuedSecret, issueRequestSchema, issueSecret } from '../access/issue.ts';
+import { explained, type IssuedSecret, issueRequestSchema, issueSecret } from '../access/issue.ts';
 import { problemOf } from '../access/problem.ts';
-import { readSecret } from '../access/read.ts';
+import { checkPath, isNamedBy, readSecret } from '../access/read.ts';
 import { isVaultError } from '../vault/errors.ts';
-import { bodyOf, type HttpAnswer, type HttpRequest, httpRoute, proofIn } from './http-function.ts';
+import {
+  bodyOf,
+  type HttpAnswer,
+  type HttpRequest,
+  httpRoute,
+  type OnAnswer,
+  proofIn,
+} from './http-function.ts';
 import type { FetchDependencies } from './wire.ts';
 
 /** The routes of `fetch`. Each acts with its caller's login, so every decision is Vault's. */
-export function fetchRoutes(dependencies: () => FetchDependencies) {
+export function fetchRoutes(dependencies: () => FetchDependencies, onAnswer?: OnAnswer) {
   const route = (handle: (deps: FetchDependencies, request: HttpRequest) => Promise<HttpAnswer>) =>
-    httpRoute((request) => handle(dependencies(), request));
+    httpRoute(async (request) => handle(dependencies(), request), onAnswer);
   return [
     { method: 'POST' as const, path: '/v1/leases', handler: route(issue) },
     { method: 'GET' as const, path: '/v1/secrets/{proxy+}', handler: route(read) },
@@ -19,7 +26,9 @@ export function fetchRoutes(dependencies: () => FetchDependencies) {
 async function issue(deps: FetchDependencies, request: HttpRequest): Promise<HttpAnswer> {
   const asked = bodyOf(issueRequestSchema, request);
   const answer = await asCaller(deps, request, { action: 'issue', path: asked.path }, async (caller) => {
-    const issued = await issueSecret(deps, caller, asked);
+    const issued = await issueSecret(deps, caller, asked).catch(async (error: unknown) => {
+      throw await explained(error, deps, caller, asked.path);
+    });
     return { issued, vaultRequestId: issued.vaultRequestId, leaseId: issued.leaseId };
   });
   return { status: 201, body: issuedBody(answer.issued) };
@@ -52,7 +61,7 @@ async function read(deps: FetchDependencies, request: HttpRequest): Promise<Http
     readSecret(deps, caller, path),
   );
   const headers: Record<string, string> = secret.etag === undefined ? {} : { etag: secret.etag };
-  if (secret.etag !== undefined && request.headers['if-none-match'] === secret.etag)
+  if (secret.etag !== undefined && isNamedBy(request.headers['if-none-match'], secret.etag))
     return { status: 304, headers };
   return {
     status: 200,
@@ -70,7 +79,7 @@ interface Access {
   readonly path: string;
 }
 
-/** Runs as the caller and writes one audit line, whatever comes of it. A refusal may mean a revoked login: it is not kept. */
+/** Runs as the caller and writes one audit line, whatever comes of it. */
 async function asCaller<T extends { readonly vaultRequestId: string; readonly leaseId?: string }>(
   deps: FetchDependencies,
   request: HttpRequest,
@@ -96,11 +105,13 @@ async function asCaller<T extends { readonly vaultRequestId: string; readonly le
     });
   };
   try {
+    // Before the caller is looked up: a path that is refused in any case costs Vault nothing.
+    checkPath(access.path);
     const proof = proofIn(request);
     const caller = await deps.callers.identify(proof);
     who = caller.who;
     const done = await work(caller).catch((error: unknown) => {
-      if (isVaultError(error, 'vault_denied')) deps.callers.forget(proof);
+      if (isVaultError(error, 'vault_denied')) deps.callers.doubt(proof);
       throw error;
     });
     audit('ok', {

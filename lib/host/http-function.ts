@@ -2,6 +2,7 @@ import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from '
 import * as z from 'zod';
 import type { CallerProof } from '../access/callers.ts';
 import { type Problem, problemOf, RequestError } from '../access/problem.ts';
+import type { Logger } from '../telemetry/log.ts';
 import { Secret } from '../telemetry/secret.ts';
 
 /** One request, as API Gateway's HTTP API hands it over (payload format 2.0). */
@@ -48,6 +49,13 @@ export type OnAnswer = (answer: {
   readonly status: number;
   readonly error?: unknown;
 }) => void;
+
+/** Has every failure of ours in the log, with the request id that the caller was told. */
+export function failuresTo(logger: Pick<Logger, 'error'>): OnAnswer {
+  return ({ request, status, error }) => {
+    if (status >= 500) logger.error({ err: error, request_id: request.requestId, status }, 'request failed');
+  };
+}
 
 /** A route of an HTTP function: parses the event, and answers what is thrown as a problem document (RFC 9457). */
 export function httpRoute(

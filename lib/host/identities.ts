@@ -3,22 +3,26 @@ import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
 import { Secret } from '../telemetry/secret.ts';
 import { appRoleAuth } from '../vault/auth/approle.ts';
+import { readAwsParameter } from '../vault/auth/aws-parameter.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
 import { tokenAuth } from '../vault/auth/token.ts';
-import type { Config } from './config.ts';
+import type { AuthConfig, Config } from './config.ts';
 
 /** The functions, each with an identity of its own in Vault. */
 export const FUNCTIONS = ['scan', 'renew', 'rotate', 'notify', 'fetch', 'manage'] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
-/** The file that LEASEKEEPER_APPROLE_FILE names: for each function its role id and secret id. */
-export const appRoleFileSchema = z.record(
-  z.string(),
-  z.object({ role_id: z.string(), secret_id: z.string() }),
-);
+/** What one function logs in with; also what its parameter in AWS Systems Manager holds, as JSON. */
+const appRoleSchema = z.object({ role_id: z.string(), secret_id: z.string() });
 
-/** How one function logs in, by the configuration. Throws `identity_missing` when the file does not name the function. */
+/** The file that LEASEKEEPER_APPROLE_FILE names: for each function its role id and secret id. */
+export const appRoleFileSchema = z.record(z.string(), appRoleSchema);
+
+/**
+ * How one function logs in, by the configuration. Logging in throws `identity_missing` when the file does not name the function, and
+ * `identity_unreadable` when what was read is not in its form.
+ */
 export function identityOf(config: Config, name: FunctionName): AuthMethod {
   const { auth, authNamespace } = config;
   switch (auth.kind) {
@@ -39,33 +43,51 @@ export function identityOf(config: Config, name: FunctionName): AuthMethod {
         authNamespace,
       });
     case 'approle':
-      return appRoleFromFile(auth.file, auth.mount, authNamespace, name);
+      return appRoleReadBy(() => roleInFile(auth.file, name), auth.mount, authNamespace);
+    case 'approle-parameter':
+      return appRoleReadBy(() => roleInParameter(auth), auth.mount, authNamespace);
   }
 }
 
-/** The file is read at every login, so that a secret id may be replaced under a running process. */
-function appRoleFromFile(file: string, mount: string, authNamespace: string, name: FunctionName): AuthMethod {
+type AppRole = z.infer<typeof appRoleSchema>;
+
+/** Read at every login, so that a secret id may be replaced under a running process. */
+function appRoleReadBy(read: () => Promise<AppRole>, mount: string, authNamespace: string): AuthMethod {
   return {
     name: 'approle',
     login: async (client) => {
-      const roles = appRoleFileSchema.parse(JSON.parse(await readFile(file, 'utf8')));
-      const role = roles[name];
-      if (role === undefined) {
-        throw new LeasekeeperError(
-          'identity_missing',
-          `The AppRole file does not name the function ${name}.`,
-          {
-            hint: 'Run `leasekeeper setup` again and keep what it writes.',
-          },
-        );
-      }
-      const method = appRoleAuth({
-        roleId: role.role_id,
-        secretId: new Secret(role.secret_id),
-        mount,
-        authNamespace,
-      });
-      return method.login(client);
+      const { role_id: roleId, secret_id } = await read();
+      const secretId = new Secret(secret_id);
+      return appRoleAuth({ roleId, secretId, mount, authNamespace }).login(client);
     },
   };
+}
+
+async function roleInFile(file: string, name: FunctionName): Promise<AppRole> {
+  const roles = parseIdentity(appRoleFileSchema, await readFile(file, 'utf8'));
+  const role = roles[name];
+  if (role !== undefined) return role;
+  throw new LeasekeeperError('identity_missing', `The AppRole file does not name the function ${name}.`, {
+    hint: 'Run `leasekeeper setup` again and keep what it writes.',
+  });
+}
+
+async function roleInParameter(auth: Extract<AuthConfig, { kind: 'approle-parameter' }>): Promise<AppRole> {
+  const value = await readAwsParameter({
+    name: auth.parameter,
+    port: auth.extensionPort,
+    sessionToken: new Secret(auth.sessionToken),
+  });
+  return parseIdentity(appRoleSchema, value.expose());
+}
+
+/** Without the parser's own error: JSON.parse quotes what it stumbles on, here a secret id. */
+function parseIdentity<T extends z.ZodType>(schema: T, text: string): z.infer<T> {
+  try {
+    return schema.parse(JSON.parse(text));
+  } catch {
+    throw new LeasekeeperError('identity_unreadable', 'The AppRole credentials are not in their form.', {
+      hint: 'They are JSON with `role_id` and `secret_id`; in a file, one such object under the name of each function.',
+    });
+  }
 }

@@ -1,6 +1,7 @@
 import type { SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod';
 import { eventIn, type LeasekeeperEvent } from '../bus/events.ts';
+import { LeasekeeperError } from '../errors.ts';
 
 const queueEventSchema = z.object({
   Records: z.array(z.object({ messageId: z.string(), body: z.string() })),
@@ -19,7 +20,7 @@ export function queueFunction(
     const failed = await Promise.all(
       Records.map(async ({ messageId, body }) => {
         try {
-          await work(eventIn(JSON.parse(body)));
+          await work(eventOf(body));
           return [];
         } catch (error) {
           onError(error, messageId);
@@ -29,4 +30,15 @@ export function queueFunction(
     );
     return { batchItemFailures: failed.flat() };
   };
+}
+
+/** Throws `event_malformed`, without the parsers' own errors: they may quote the message, and nobody knows what a foreign one holds. */
+function eventOf(body: string): LeasekeeperEvent {
+  try {
+    return eventIn(JSON.parse(body));
+  } catch {
+    throw new LeasekeeperError('event_malformed', 'The message is not an event of Leasekeeper.', {
+      hint: 'Look at it in the dead-letter queue; docs/events.md shows what an event looks like.',
+    });
+  }
 }

@@ -39,7 +39,9 @@ export function leaseEntryOf(issued: IssuedLease, now: number, policy: LeasePoli
     ...(issued.wrap === undefined ? {} : { wrap: issued.wrap }),
   };
   const enough = issued.until !== undefined && entry.expire >= issued.until;
-  return issued.renewable && !enough ? entry : asFinal(entry, entry.expire, policy);
+  if (issued.renewable && !enough) return entry;
+  // Whether a wrapped lease was opened can be told only at the end of its wrapping, final or not.
+  return { ...asFinal(entry, entry.expire, policy), ...(issued.wrap && { due: entry.due }) };
 }
 
 /** A parent token that a lease has just been made with. */

@@ -58,12 +58,15 @@ export function canBeKept(ttlSeconds: number, policy: LeasePolicy): boolean {
 /** Whether a visit takes this entry, given that it visits the shard anyway. */
 export function isTaken(entry: CareEntry, now: number, policy: LeasePolicy): boolean {
   const together = entry.claim === undefined && !entry.failures ? entry.ttl * 1_000 * TOGETHER_SHARE : 0;
-  return entry.due <= now + policy.lookAheadMs + together;
+  return isDue({ ...entry, due: entry.due - together }, now, policy);
 }
 
-/** Whether a scan must have the entry's shard visited. */
+/**
+ * Whether a scan must have the entry's shard visited. A claim is waited for to its very end: it is often shorter than the look-ahead,
+ * and whoever looked ahead then would renew what another worker is renewing.
+ */
 export function isDue(entry: CareEntry, now: number, policy: LeasePolicy): boolean {
-  return entry.due <= now + policy.lookAheadMs;
+  return entry.due <= now + (entry.claim === undefined ? policy.lookAheadMs : 0);
 }
 
 /** How long a worker may take over one renewal before another takes it: the lesser of 2 min and a quarter of the life left. */
@@ -75,9 +78,11 @@ export function claimEnd(entry: CareEntry, now: number): number {
 /** What a due entry needs. Pure: `now` is Vault's time. */
 export function decide(entry: CareEntry, now: number, policy: LeasePolicy): LeaseDecision {
   if (entry.kind === 'token') return decideToken(entry, now);
-  if (entry.unpublished && entry.unpublished.length > 0) return { kind: 'publish' };
+  if (mustPublishFirst(entry)) return { kind: 'publish' };
   // A grace is a promise: it is never cut short by looking ahead.
   if (entry.retire_at !== undefined && entry.retire_at <= now) return { kind: 'retire' };
+  // It lives as long as it must: a renewal now would only move the time at which it is looked at again.
+  if (entry.retire_at !== undefined && entry.retire_at <= entry.expire) return { kind: 'wait' };
   if (entry.wrap) return { kind: 'look-for-opening' };
   if (!entry.final) return { kind: 'renew' };
   if (!entry.told?.includes('expiring')) {
@@ -88,6 +93,11 @@ export function decide(entry: CareEntry, now: number, policy: LeasePolicy): Leas
   return entry.expire <= now ? { kind: 'forget' } : { kind: 'wait' };
 }
 
+/** A notice that the bus does not take holds up no renewal: only where there is nothing left to renew is it all there is to do. */
+function mustPublishFirst({ unpublished = [], final }: LeaseEntry): boolean {
+  return unpublished.length > 0 && (final === true || unpublished.includes('lost'));
+}
+
 function decideToken(entry: TokenEntry, now: number): LeaseDecision {
   if (!entry.final) return { kind: 'renew' };
   return entry.expire <= now ? { kind: 'forget' } : { kind: 'wait' };
@@ -95,9 +105,11 @@ function decideToken(entry: TokenEntry, now: number): LeaseDecision {
 
 /** When a final entry is looked at next: to retire it, to tell its consumer, then to forget it. */
 export function finalDue(entry: CareEntry, policy: LeasePolicy): number {
-  const retireAt =
-    entry.kind === 'lease' ? (entry.retire_at ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
-  return Math.min(retireAt, endDue(entry, policy));
+  return Math.min(retireAt(entry), endDue(entry, policy));
+}
+
+function retireAt(entry: CareEntry): number {
+  return (entry.kind === 'lease' ? entry.retire_at : undefined) ?? Number.POSITIVE_INFINITY;
 }
 
 function endDue(entry: CareEntry, policy: LeasePolicy): number {
@@ -126,14 +138,33 @@ export function afterRenewal(
 ): CareEntry | undefined {
   switch (outcome.kind) {
     case 'granted':
-      return afterGrant(entry, outcome, now, policy);
+      return afterGrant(withoutFailing(entry), outcome, now, policy);
     case 'not-renewable':
       return asFinal(entry, entry.expire, policy);
     case 'failed':
-      return afterFailure(entry, now, random);
+      return isDeadByAnyCount(entry, now) ? afterLoss(entry, now) : afterFailure(entry, now, random);
     case 'lost':
-      return entry.kind === 'lease' ? withNotice(withoutClaim(entry), 'lost', now) : undefined;
+      return afterLoss(entry, now);
   }
+}
+
+function afterLoss(entry: CareEntry, now: number): CareEntry | undefined {
+  return entry.kind === 'lease' ? withNotice(withoutClaim(entry), 'lost', now) : undefined;
+}
+
+/**
+ * Past its end even if the last renewal went through and only its answer was lost. Where Vault will not say what became of a lease
+ * (its mount is gone, we are denied), this ends the tries.
+ */
+function isDeadByAnyCount(entry: CareEntry, now: number): boolean {
+  return now > entry.expire + entry.ttl * 1_000;
+}
+
+/** Renewal works again: a failure not yet told is no news any more, and a further one is worth telling once more. */
+function withoutFailing<E extends CareEntry>(entry: E): E {
+  if (entry.kind === 'token') return entry;
+  const others = (notices: readonly LeaseNotice[] = []) => notices.filter((one) => one !== 'renewal_failing');
+  return { ...entry, told: others(entry.told), unpublished: others(entry.unpublished) };
 }
 
 function afterGrant(
@@ -144,15 +175,11 @@ function afterGrant(
 ): CareEntry {
   const grantedMs = granted.ttlSeconds * 1_000;
   const expire = now + grantedMs;
-  if (!granted.renewable || granted.ttlSeconds < entry.ttl * NOTICEABLY_LESS)
+  const enough = entry.kind === 'lease' && entry.until !== undefined && expire >= entry.until;
+  if (!granted.renewable || enough || granted.ttlSeconds < entry.ttl * NOTICEABLY_LESS)
     return asFinal(entry, expire, policy);
-  const renewed = { ...withoutClaim(entry), expire, due: renewalDue(entry.id, now, grantedMs), failures: 0 };
-  if (renewed.kind === 'token') return renewed;
-  // Renewal works again: should it fail once more, that is worth telling once more.
-  return {
-    ...renewed,
-    told: (entry.kind === 'lease' ? (entry.told ?? []) : []).filter((one) => one !== 'renewal_failing'),
-  };
+  const due = Math.min(renewalDue(entry.id, now, grantedMs), retireAt(entry));
+  return { ...withoutClaim(entry), expire, due, failures: 0 };
 }
 
 /**
@@ -170,10 +197,11 @@ function afterFailure(entry: CareEntry, now: number, random: () => number): Care
     : withNotice(failed, 'renewal_failing', failed.due);
 }
 
+/** Never later than the end while there is time for another try before it. */
 function retryAt(entry: CareEntry, now: number, random: () => number): number {
-  const quarter = Math.max(entry.expire - now, 0) / 4;
-  const spaced = Math.min(Math.max(quarter, SOONEST_RETRY_MS), LATEST_RETRY_MS);
-  return Math.floor(now + spaced * (0.9 + 0.2 * random()));
+  const left = Math.max(entry.expire - now, 0);
+  const spaced = Math.min(Math.max(left / 4, SOONEST_RETRY_MS), LATEST_RETRY_MS) * (0.9 + 0.2 * random());
+  return Math.floor(now + (left < SOONEST_RETRY_MS ? spaced : Math.min(spaced, left)));
 }
 
 /** The lease with a notice to publish, due at once so that no crash can lose it. */

@@ -93,10 +93,17 @@ function dueLeaseShards(
           time: new Date(now).toISOString(),
           data,
         },
-        earliest: Math.min(now, ...dueEntries.map(({ expire }) => expire)),
+        earliest: soonestEnd(dueEntries) ?? now + policy.scanIntervalMs,
       } satisfies DueShard,
     ];
   });
+}
+
+/** Undefined for a shard that only has messages: what was just put under care lives for three scan intervals at least. */
+function soonestEnd(entries: readonly CareEntry[]): number | undefined {
+  return entries
+    .map(({ expire }) => expire)
+    .reduce<number | undefined>((a, b) => Math.min(a ?? b, b), undefined);
 }
 
 /** A lease whose parent token ends first, and whose handover begins by that. */

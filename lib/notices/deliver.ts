@@ -13,6 +13,7 @@ import {
   noticeBody,
 } from './delivery.ts';
 import { DeliveryFailed } from './delivery-failure.ts';
+import { EndpointLanes, type Lane } from './endpoint-lanes.ts';
 import type { NoticeStore, Versioned } from './notice-store.ts';
 import { judge } from './schedule.ts';
 import type { Sender } from './sender.ts';
@@ -34,34 +35,59 @@ export interface DeliverDependencies {
 }
 
 const CLAIM_MS = 120_000;
-const PARALLEL_DELIVERIES = 16;
+/** Most documents in hand at once; what bounds the sending is each endpoint's lane. */
+const PARALLEL_DOCUMENTS = 1_000;
 /** A retry that is due within this is waited for; later ones come from the agenda. */
 const WAIT_AT_MOST_MS = 7_000;
+/** A timer may go off a millisecond before its time. */
+const TIMER_SLACK_MS = 5;
+/** How long the rest of a lane waits once its endpoint has left one unanswered. It is not counted as an attempt. */
+const SILENT_PAUSE_MS = 30_000;
+/** Attempts at one endpoint that end together write its health one after another. */
+const MOST_HEALTH_TRIES = 8;
 
-/** Works on one shard of the book `deliveries`: makes one attempt at each that is due, and the first retry of those that failed. */
+/**
+ * Works on one shard of the book `deliveries`: makes one attempt at each that is due, and the first retry of those that failed. Returns
+ * how many documents it looked at.
+ */
 export async function deliverShard(
   deps: DeliverDependencies,
   { shard }: EventData<'delivery.due'>,
 ): Promise<number> {
-  let attempts = 0;
-  for (let round = 0; round < 2; round += 1) {
-    const left = await workOnHints(deps.book, shard, {
-      now: deps.now,
-      claimMs: CLAIM_MS,
-      parallel: PARALLEL_DELIVERIES,
-      onError: deps.onError,
-      work: (id) => deliverOne(deps, id),
-    });
-    attempts += left.length;
-    const next = Math.min(...left.flatMap(({ due }) => (due === undefined ? [] : [due])));
-    const wait = next - deps.now();
-    if (wait > WAIT_AT_MOST_MS) break;
-    if (wait > 0) await deps.sleep(wait);
-  }
-  return attempts;
+  const lanes = { first: new EndpointLanes(), retry: new EndpointLanes() };
+  const left = await workOnHints(deps.book, shard, {
+    now: deps.now,
+    claimMs: CLAIM_MS,
+    parallel: PARALLEL_DOCUMENTS,
+    onError: deps.onError,
+    work: (id) => deliverWithFirstRetry(deps, lanes, id),
+  });
+  return left.length;
 }
 
-async function deliverOne(deps: DeliverDependencies, id: string): Promise<LeftDocument> {
+/** A document as it was left, and whether by an attempt that this worker made. */
+interface LeftDelivery extends LeftDocument {
+  readonly attempted?: boolean;
+}
+
+/** Each waits for its own retry, whatever the others of the shard are at. What another worker is at is not waited for. */
+async function deliverWithFirstRetry(
+  deps: DeliverDependencies,
+  lanes: { readonly first: EndpointLanes; readonly retry: EndpointLanes },
+  id: string,
+): Promise<LeftDocument> {
+  const left = await deliverOne(deps, lanes.first, id);
+  const wait = (left.due ?? Number.POSITIVE_INFINITY) - deps.now();
+  if (!left.attempted || wait > WAIT_AT_MOST_MS) return left;
+  await deps.sleep(Math.max(0, wait) + TIMER_SLACK_MS);
+  return deliverOne(deps, lanes.retry, id);
+}
+
+async function deliverOne(
+  deps: DeliverDependencies,
+  lanes: EndpointLanes,
+  id: string,
+): Promise<LeftDelivery> {
   const found = await deps.notices.delivery(id);
   if (found === undefined) return GONE;
   const { document, version } = found;
@@ -71,29 +97,50 @@ async function deliverOne(deps: DeliverDependencies, id: string): Promise<LeftDo
     await deps.notices.deleteDelivery(id);
     return GONE;
   }
-  const subscription = await deps.notices.subscription(document.subscription);
-  if (subscription === undefined || subscription.document.disabled !== undefined || isSpent(document)) {
-    return save(deps, id, finished(document, 'failed', now), version);
-  }
-  return attempt(deps, id, found, subscription);
+  const left = await lanes.run(document.subscription, (lane) => deliverInLane(deps, lane, id, found));
+  return left ?? { version, due: deps.now() + SILENT_PAUSE_MS };
 }
 
-/** Counted before it is sent, judged after. A lost race means that another worker is at it. */
+async function deliverInLane(
+  deps: DeliverDependencies,
+  lane: Lane,
+  id: string,
+  found: Versioned<Delivery>,
+): Promise<LeftDelivery> {
+  const { document, version } = found;
+  const subscription = await deps.notices.subscription(document.subscription);
+  if (subscription === undefined || subscription.document.disabled !== undefined || isSpent(document)) {
+    return save(deps, id, finished(document, 'failed', deps.now()), version);
+  }
+  return attempt(deps, lane, id, found, subscription);
+}
+
+/** Counted before it is sent, judged after. */
 async function attempt(
   deps: DeliverDependencies,
+  lane: Lane,
   id: string,
   { document, version }: Versioned<Delivery>,
   subscription: Versioned<Subscription>,
-): Promise<LeftDocument> {
+): Promise<LeftDelivery> {
   const counted = beforeAttempt(document, deps.now(), deps.random);
   const countedVersion = await deps.notices.saveDelivery(id, counted, version);
-  if (countedVersion === undefined) return { version, due: deps.now() + CLAIM_MS };
+  if (countedVersion === undefined) return asItIsNow(deps, id);
   const result = await send(deps, counted, subscription.document);
   deps.metrics.increment('leasekeeper_deliveries_total', { outcome: result.kind });
-  await writeHealth(deps, subscription, result, id);
-  const after = afterAttempt(counted, result, deps.now(), deps.random);
+  if (result.kind === 'retry' && result.reason === 'timeout') lane.stop();
+  const after = afterAttempt(counted, result, deps.now());
   if (after.state === 'delivered') deps.onDelivered?.(id, after);
-  return save(deps, id, after, countedVersion);
+  const left = await save(deps, id, after, countedVersion);
+  // Last: whatever goes wrong here, the notice itself is neither lost nor sent again for it.
+  await writeHealth(deps, subscription, result);
+  return { ...left, attempted: true };
+}
+
+/** Another worker is at it, or has been: the hint is settled by what that one wrote. */
+async function asItIsNow(deps: DeliverDependencies, id: string): Promise<LeftDocument> {
+  const found = await deps.notices.delivery(id);
+  return found === undefined ? GONE : { version: found.version, due: found.document.due };
 }
 
 async function save(
@@ -103,8 +150,7 @@ async function save(
   version: number,
 ): Promise<LeftDocument> {
   const saved = await deps.notices.saveDelivery(id, delivery, version);
-  // Lost to another worker: its hint stands, ours is not to be raised.
-  return saved === undefined ? { version: -1, due: undefined } : { version: saved, due: delivery.due };
+  return saved === undefined ? asItIsNow(deps, id) : { version: saved, due: delivery.due };
 }
 
 async function send(
@@ -133,28 +179,48 @@ async function send(
   }
 }
 
-/** Written on a change only. Whoever subscribed learns of a disabled endpoint by an event, published before the change is written. */
+/** Written on a change only, whoever else writes. */
 async function writeHealth(
   deps: DeliverDependencies,
-  { document, version }: Versioned<Subscription>,
+  read: Versioned<Subscription>,
   result: AttemptResult,
-  delivery: string,
 ): Promise<void> {
   const now = deps.now();
-  const healthy = withHealth(document, result.kind === 'delivered', now);
-  const after: Subscription =
-    result.kind === 'disabled' ? { ...healthy, disabled: { at: now, reason: 'gone' } } : healthy;
-  if (after === document) return;
-  if (after.disabled !== undefined) {
-    await deps.bus.publish([
-      {
-        id: eventId('subscription.disabled', document.id, delivery),
-        type: 'subscription.disabled',
-        time: new Date(now).toISOString(),
-        data: { subscription: document.id, reason: result.kind === 'disabled' ? 'gone' : 'failing' },
-      },
-    ]);
+  let announced = false;
+  let found: Versioned<Subscription> | undefined = read;
+  for (let tries = 0; found !== undefined && tries < MOST_HEALTH_TRIES; tries += 1) {
+    const { document, version }: Versioned<Subscription> = found;
+    const after = healthAfter(document, result, now);
+    if (after === document) return;
+    if (after.disabled !== undefined && !announced) {
+      announced = await announceDisabled(deps, read, after.disabled, now);
+      if (!announced) return;
+    }
+    if ((await deps.notices.saveSubscription(after, version)) !== undefined) return;
+    found = await deps.notices.subscription(document.id);
   }
-  // Another attempt may have written the same meanwhile: health is a matter of time, the next attempt sees it again.
-  await deps.notices.saveSubscription(after, version);
+}
+
+function healthAfter(subscription: Subscription, result: AttemptResult, now: number): Subscription {
+  if (subscription.disabled !== undefined) return subscription;
+  if (result.kind === 'disabled') return { ...subscription, disabled: { at: now, reason: 'gone' } };
+  return withHealth(subscription, result.kind === 'delivered', now);
+}
+
+/**
+ * Tells the others by an event, before it is written: else a crash in between would disable in silence. Its id is the same for all who
+ * saw the same version fail. False: the bus did not take it, so nothing may be written; the next attempt sees the same.
+ */
+async function announceDisabled(
+  deps: DeliverDependencies,
+  { document, version }: Versioned<Subscription>,
+  { reason }: NonNullable<Subscription['disabled']>,
+  now: number,
+): Promise<boolean> {
+  if (reason === 'by_hand') return true;
+  const id = eventId('subscription.disabled', document.id, version);
+  const time = new Date(now).toISOString();
+  const data = { subscription: document.id, reason };
+  const taken = await deps.bus.publish([{ id, type: 'subscription.disabled', time, data }]);
+  return taken.has(id);
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { type Outcome, outcomeSchema } from '../bus/events.ts';
+import { LONGEST_RETRY_AFTER_MS } from './retry-after.ts';
 import { nextAttempt } from './schedule.ts';
 
 /** What is kept of an attempt: never the body of the answer. */
@@ -69,24 +70,18 @@ export type AttemptResult =
     }
   | { readonly kind: 'disabled'; readonly status: number; readonly durationMs: number };
 
-/** The delivery after the attempt that `beforeAttempt` counted. */
-export function afterAttempt(
-  delivery: Delivery,
-  result: AttemptResult,
-  now: number,
-  random: () => number,
-): Delivery {
+/**
+ * The delivery after the attempt that `beforeAttempt` counted. The pause that was drawn then counts from now, so the next attempt never
+ * comes sooner than was written before: a hint for that version is still not later than the document.
+ */
+export function afterAttempt(delivery: Delivery, result: AttemptResult, now: number): Delivery {
   const attempts = withResult(delivery.attempts, result);
   if (result.kind === 'delivered') return finished({ ...delivery, attempts }, 'delivered', now);
   if (result.kind === 'disabled') return finished({ ...delivery, attempts }, 'failed', now);
-  const next = nextAttempt({
-    attempt: attempts.length,
-    now,
-    random,
-    ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
-  });
-  if (next === 'exhausted') return finished({ ...delivery, attempts }, 'failed', now);
-  return { ...delivery, attempts, due: next };
+  if (isSpent(delivery)) return finished({ ...delivery, attempts }, 'failed', now);
+  const pause = delivery.due - (attempts.at(-1)?.at ?? delivery.due);
+  const asked = Math.min(result.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
+  return { ...delivery, attempts, due: now + Math.max(pause, asked) };
 }
 
 export function finished(delivery: Delivery, state: 'delivered' | 'failed', now: number): Delivery {

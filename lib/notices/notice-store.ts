@@ -11,6 +11,8 @@ export interface Versioned<T> {
   readonly version: number;
 }
 
+const UNREADABLE = 'notice_document_unreadable';
+
 /** The documents `subscriptions/<id>` and `deliveries/<id>`. */
 export class NoticeStore {
   readonly #store: KvStore;
@@ -19,9 +21,18 @@ export class NoticeStore {
     this.#store = store;
   }
 
-  async subscriptions(): Promise<readonly Subscription[]> {
+  /** All that can be read: one document that cannot must not keep every other subscriber from being told. */
+  async subscriptions(onUnreadable: (error: unknown, id: string) => void): Promise<readonly Subscription[]> {
     const ids = (await this.#store.list('subscriptions')).filter((id) => !id.endsWith('/'));
-    const read = await Promise.all(ids.map((id) => this.subscription(id)));
+    const read = await Promise.all(
+      ids.map((id) =>
+        this.subscription(id).catch((error: unknown) => {
+          if (!(error instanceof LeasekeeperError) || error.code !== UNREADABLE) throw error;
+          onUnreadable(error, id);
+          return undefined;
+        }),
+      ),
+    );
     return read.flatMap((found) => (found === undefined ? [] : [found.document]));
   }
 
@@ -55,13 +66,9 @@ export class NoticeStore {
     if (parsed.success) return { document: parsed.data, version };
     // zod's own error names fields, not values, but its `input` may be kept: only the paths go on.
     const fields = z.prettifyError(parsed.error);
-    throw new LeasekeeperError(
-      'notice_document_unreadable',
-      `The document ${path} cannot be read: ${fields}`,
-      {
-        hint: 'It was written by a later version, or by hand. Mend or remove it.',
-      },
-    );
+    throw new LeasekeeperError(UNREADABLE, `The document ${path} cannot be read: ${fields}`, {
+      hint: 'It was written by a later version, or by hand. Mend or remove it.',
+    });
   }
 
   async #write(

@@ -11,7 +11,7 @@ export interface RecordDependencies {
   readonly book: Book<Hint>;
   readonly bus: Bus;
   readonly now: () => number;
-  /** Told when the worker for a recorded delivery could not be sent at once: the next scan sends it. */
+  /** Told of a subscription that cannot be read, and when the worker for what was recorded could not be sent: the next scan sends it. */
   readonly onError: (error: unknown, name: string) => void;
 }
 
@@ -20,7 +20,8 @@ export interface RecordDependencies {
  * none can be lost, and a slow endpoint holds up nobody. The same event again changes nothing.
  */
 export async function recordDeliveries(deps: RecordDependencies, event: Outcome): Promise<readonly string[]> {
-  const wanted = (await deps.notices.subscriptions()).filter((subscription) => wants(subscription, event));
+  const subscriptions = await deps.notices.subscriptions(deps.onError);
+  const wanted = subscriptions.filter((subscription) => wants(subscription, event));
   const ids = await Promise.all(wanted.map(({ id }) => recordOne(deps, event, id)));
   await sendWorkers(deps, ids);
   return ids;

@@ -23,7 +23,9 @@ export const subscriptionSchema = z.object({
   /** Names of managed secrets and of consumers. */
   names: z.array(pattern).min(1),
   /** One, or two while one replaces the other: both sign until the older one's time is up. */
-  secrets: z.array(z.object({ secret: signingSecret, until: z.number().optional() })).min(1),
+  secrets: z
+    .array(z.object({ secret: signingSecret, until: z.number().optional() }))
+    .refine((secrets) => secrets.some(({ until }) => until === undefined), 'expected one without `until`'),
   disabled: z.object({ at: z.number(), reason: z.enum(['gone', 'failing', 'by_hand']) }).optional(),
   /** Since when no attempt has succeeded. Written on a change only. */
   failing_since: z.number().optional(),
@@ -36,7 +38,10 @@ export const DISABLED_AFTER_MS = 5 * 24 * 3_600_000;
 /** Whether a subscription wants an event. Pure. */
 export function wants(subscription: Subscription, event: Outcome): boolean {
   if (subscription.disabled !== undefined) return false;
-  const matches = (patterns: readonly string[], text: string) => patterns.some((one) => glob(one).test(text));
+  // It could only be told at the very address that does not work.
+  if ('subscription' in event.data && event.data.subscription === subscription.id) return false;
+  const matches = (patterns: readonly string[], text: string) =>
+    patterns.some((one) => globMatches(one, text));
   return (
     matches(subscription.types, event.type) &&
     subjectsOf(event).some((name) => matches(subscription.names, name))
@@ -50,12 +55,19 @@ function subjectsOf(event: Outcome): readonly string[] {
   return [event.data.consumer];
 }
 
-function glob(text: string): RegExp {
-  return new RegExp(`^${text.split('*').map(escaped).join('.*')}$`);
-}
-
-function escaped(text: string): string {
-  return text.replace(/[.]/g, '\\.');
+/** Takes the first place that fits for each piece: no pattern of a subscriber's makes it go back, as a regular expression would. */
+function globMatches(glob: string, text: string): boolean {
+  const [first = '', ...rest] = glob.split('*');
+  const last = rest.pop();
+  if (last === undefined) return text === glob;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const piece of rest) {
+    const found = text.indexOf(piece, at);
+    if (found < 0) return false;
+    at = found + piece.length;
+  }
+  return text.length - last.length >= at && text.endsWith(last);
 }
 
 /** The secrets that sign at `now`. The newest never runs out, so there is always one. */

@@ -4,6 +4,7 @@ import { encodePath, joinPath } from './addressing.ts';
 import { presentable, refusalOf, VaultError } from './errors.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retryWait } from './retry.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
+import { laterIndex } from './vault-index.ts';
 
 /** Vault's verbs. LIST travels as `GET …?list=true`, which every proxy lets through. */
 export type VaultMethod = TransportRequest['method'] | 'LIST';
@@ -142,7 +143,7 @@ export class VaultClient implements Vault {
       ...(hasBody ? { 'content-type': request.contentType ?? 'application/json' } : {}),
       ...(token === undefined ? {} : { 'x-vault-token': token }),
       ...(request.wrapTtlSeconds === undefined ? {} : { 'x-vault-wrap-ttl': `${request.wrapTtlSeconds}s` }),
-      // A standby that has not caught up with our last write passes the read on to the active node.
+      // A standby that has not caught up with what we have seen or written passes the read on to the active node.
       ...(this.#index === undefined
         ? {}
         : { 'x-vault-index': this.#index, 'x-vault-inconsistent': 'forward-active-node' }),
@@ -152,7 +153,8 @@ export class VaultClient implements Vault {
   #learnFrom(request: VaultRequest, answer: TransportAnswer, started: number): void {
     const index = answer.headers['x-vault-index'];
     const wrote = request.method !== 'GET' && request.method !== 'LIST';
-    if (wrote && index !== undefined) this.#index = index;
+    // Learned from reads too: what one node has shown us, another must not take back within the same scan.
+    if (index !== undefined) this.#index = laterIndex(this.#index, index, wrote);
     const date = Date.parse(answer.headers.date ?? '');
     if (Number.isNaN(date)) return;
     const offset = date + 500 - (started + this.#now()) / 2;

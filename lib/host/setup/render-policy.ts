@@ -6,10 +6,10 @@ export type PolicyValues = Readonly<Record<string, string>>;
 /** Path segments of these only: `*` and `+` would widen the policy, quotes and braces would end the line. */
 const SAFE_VALUE = /^[A-Za-z0-9_.~@=-]+(\/[A-Za-z0-9_.~@=-]+)*$/;
 const VARIABLE = /\$\{([a-z_]+)\}(\/?)/g;
-const RULE = /^path "[^"\n]*" \{\n(?: {2}[^\n]*\n)*\}\n/gm;
+const RULE = /^path "([^"\n]*)" \{\n(?: {2}[^\n]*\n)*\}\n/gm;
 
 /**
- * A policy file with its variables filled in. Where `${namespace}` is empty, rules that then say the same stand there once.
+ * A policy file with its variables filled in. Where `${namespace}` is empty, of rules that then have the same path the first stands.
  * Throws `setup_policy_variable_unknown`, and `setup_path_unsafe` for a value that would mean something in a policy.
  */
 export function renderPolicy(template: string, values: PolicyValues): string {
@@ -20,9 +20,9 @@ export function renderPolicy(template: string, values: PolicyValues): string {
     return `${safeValue(value)}${slash}`;
   });
   const seen = new Set<string>();
-  const once = filled.replace(RULE, (rule) => {
-    if (seen.has(rule)) return '';
-    seen.add(rule);
+  const once = filled.replace(RULE, (rule, path: string) => {
+    if (seen.has(path)) return '';
+    seen.add(path);
     return rule;
   });
   return `${once.replace(/\n{3,}/g, '\n\n').trimEnd()}\n`;

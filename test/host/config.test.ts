@@ -1,0 +1,146 @@
+import { describe, expect, it } from 'vitest';
+import { type Environment, readConfig, VARIABLES } from '../../lib/host/config.ts';
+
+/** As little as will do. */
+const least = {
+  VAULT_ADDR: 'https://vault.example.com:8200',
+  LEASEKEEPER_APPROLE_FILE: '/etc/leasekeeper/approle.json',
+};
+
+function faultOf(environment: Environment): unknown {
+  try {
+    readConfig(environment);
+  } catch (error) {
+    return error;
+  }
+  throw new Error('The configuration was accepted.');
+}
+
+describe('the configuration', () => {
+  it('has defaults for all but the address and the login', () => {
+    expect(readConfig(least)).toEqual({
+      vaultAddress: 'https://vault.example.com:8200',
+      namespace: 'lotabots',
+      authNamespace: '',
+      ca: undefined,
+      stateMount: 'leasekeeper',
+      auth: { kind: 'approle', mount: 'approle', file: '/etc/leasekeeper/approle.json' },
+      scanIntervalMs: 60_000,
+      lookAheadMs: 66_000,
+      busName: undefined,
+      callerMount: 'kubernetes',
+      replaceGraceMs: 60_000,
+      noticeAllow: [],
+      listen: { host: '127.0.0.1', port: 8280 },
+      logLevel: 'info',
+    });
+  });
+
+  it.each([
+    ['VAULT_ADDR', 'http://127.0.0.1:8200', { vaultAddress: 'http://127.0.0.1:8200' }],
+    ['VAULT_NAMESPACE', 'team-a', { namespace: 'team-a' }],
+    ['VAULT_AUTH_NAMESPACE', 'admin', { authNamespace: 'admin' }],
+    ['VAULT_CACERT_PEM', '-----BEGIN CERTIFICATE-----', { ca: '-----BEGIN CERTIFICATE-----' }],
+    ['LEASEKEEPER_STATE_MOUNT', 'state', { stateMount: 'state' }],
+    [
+      'LEASEKEEPER_AUTH_MOUNT',
+      'machines',
+      { auth: { kind: 'approle', mount: 'machines', file: least.LEASEKEEPER_APPROLE_FILE } },
+    ],
+    ['LEASEKEEPER_APPROLE_FILE', '/x', { auth: { kind: 'approle', mount: 'approle', file: '/x' } }],
+    ['LEASEKEEPER_SCAN_INTERVAL', '5', { scanIntervalMs: 5_000, lookAheadMs: 7_000 }],
+    ['LEASEKEEPER_BUS', 'arn:aws:events:bus', { busName: 'arn:aws:events:bus' }],
+    ['LEASEKEEPER_CALLER_MOUNT', 'cluster-a', { callerMount: 'cluster-a' }],
+    ['LEASEKEEPER_REPLACE_GRACE', '90', { replaceGraceMs: 90_000 }],
+    [
+      'LEASEKEEPER_NOTICE_ALLOW',
+      '10.0.0.0/8, hooks.internal,',
+      { noticeAllow: ['10.0.0.0/8', 'hooks.internal'] },
+    ],
+    ['LEASEKEEPER_LISTEN', '0.0.0.0:80', { listen: { host: '0.0.0.0', port: 80 } }],
+    ['LEASEKEEPER_LISTEN', '[::1]:8280', { listen: { host: '::1', port: 8280 } }],
+    ['LEASEKEEPER_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
+  ])('reads %s', (name, value, expected) => {
+    expect(readConfig({ ...least, [name]: value })).toMatchObject(expected);
+  });
+
+  it('reads each way to log in', () => {
+    const VAULT_ADDR = least.VAULT_ADDR;
+    const authOf = (environment: Environment) => readConfig({ VAULT_ADDR, ...environment }).auth;
+    expect(authOf({ LEASEKEEPER_AUTH: 'token', VAULT_TOKEN: 't' })).toEqual({ kind: 'token', token: 't' });
+    expect(authOf({ LEASEKEEPER_AUTH: 'kubernetes' })).toEqual({
+      kind: 'kubernetes',
+      mount: 'kubernetes',
+      rolePrefix: 'leasekeeper-',
+      jwtFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
+    });
+    expect(
+      authOf({
+        LEASEKEEPER_AUTH: 'kubernetes',
+        LEASEKEEPER_ROLE_PREFIX: 'lk-',
+        LEASEKEEPER_JWT_FILE: '/jwt',
+      }),
+    ).toMatchObject({ rolePrefix: 'lk-', jwtFile: '/jwt' });
+    expect(authOf({ LEASEKEEPER_ROLE_ID: 'r', LEASEKEEPER_SECRET_ID: 's' })).toEqual({
+      kind: 'approle-one',
+      mount: 'approle',
+      roleId: 'r',
+      secretId: 's',
+    });
+    expect(authOf({ LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan', AWS_SESSION_TOKEN: 'a' })).toEqual({
+      kind: 'approle-parameter',
+      mount: 'approle',
+      parameter: '/lk/scan',
+      extensionPort: 2773,
+      sessionToken: 'a',
+    });
+    expect(
+      authOf({
+        LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan',
+        AWS_SESSION_TOKEN: 'a',
+        PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: '2774',
+      }),
+    ).toMatchObject({ extensionPort: 2774 });
+  });
+
+  it('takes a blank variable for one that is not set', () => {
+    const blank = Object.fromEntries(VARIABLES.map((name) => [name, ' ']));
+    expect(readConfig({ ...blank, ...least })).toEqual(readConfig(least));
+  });
+
+  it('ignores what it does not know', () => {
+    expect(readConfig({ ...least, LEASEKEEPER_UNKNOWN: 'x', PATH: '/bin' })).toEqual(readConfig(least));
+  });
+
+  it.each([
+    ['VAULT_ADDR', undefined, least],
+    ['VAULT_ADDR', 'vault.example.com-hunter2', least],
+    ['VAULT_ADDR', 'ftp://hunter2@vault.example.com', least],
+    ['LEASEKEEPER_AUTH', 'hunter2', least],
+    ['LEASEKEEPER_SCAN_INTERVAL', 'hunter2', least],
+    ['LEASEKEEPER_SCAN_INTERVAL', '0', least],
+    ['LEASEKEEPER_SCAN_INTERVAL', 'Infinity', least],
+    ['LEASEKEEPER_REPLACE_GRACE', '-1', least],
+    ['LEASEKEEPER_LISTEN', 'hunter2', least],
+    ['LEASEKEEPER_LISTEN', 'hunter2:', least],
+    ['LEASEKEEPER_LISTEN', 'hunter2:65536', least],
+    ['LEASEKEEPER_LISTEN', 'hunter2:80:80', least],
+    ['LEASEKEEPER_LOG_LEVEL', 'hunter2', least],
+    ['PARAMETERS_SECRETS_EXTENSION_HTTP_PORT', 'hunter2', least],
+    ['LEASEKEEPER_APPROLE_FILE', undefined, least],
+    ['LEASEKEEPER_APPROLE_FILE', undefined, { ...least, LEASEKEEPER_SECRET_ID: 'hunter2' }],
+    ['VAULT_TOKEN', undefined, { ...least, LEASEKEEPER_AUTH: 'token' }],
+    ['AWS_SESSION_TOKEN', undefined, { ...least, LEASEKEEPER_APPROLE_PARAMETER: '/hunter2' }],
+  ])('refuses %s=%s by its name, and does not say what was in it', (name, value, base) => {
+    const fault = faultOf({ ...base, [name]: value });
+    expect(fault).toMatchObject({ code: 'configuration_invalid', message: expect.stringContaining(name) });
+    expect(fault).toHaveProperty('hint', expect.any(String));
+    expect(JSON.stringify(fault, ['message', 'hint', 'stack'])).not.toContain('hunter2');
+  });
+
+  it('names every variable at fault at once', () => {
+    const fault = faultOf({ ...least, VAULT_ADDR: 'x', LEASEKEEPER_LOG_LEVEL: 'x', LEASEKEEPER_AUTH: 'x' });
+    for (const name of ['VAULT_ADDR', 'LEASEKEEPER_LOG_LEVEL', 'LEASEKEEPER_AUTH'])
+      expect(fault).toHaveProperty('message', expect.stringContaining(name));
+  });
+});

@@ -1,0 +1,127 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { readConfig } from '../../../lib/host/config.ts';
+import { type OneProcess, startOneProcess } from '../../../lib/host/local/one-process.ts';
+import { createLogger } from '../../../lib/telemetry/log.ts';
+import { Secret } from '../../../lib/telemetry/secret.ts';
+import { tokenAuth } from '../../../lib/vault/auth/token.ts';
+import { admin } from '../../support/admin.ts';
+import { until } from '../../support/until.ts';
+import { type AccessWorld, createAccessWorld, createToken, leaseSchema } from './access-world.ts';
+
+let world: AccessWorld;
+let token: string;
+let host: OneProcess;
+/** Requests to Vault that were made for callers: those of the schedule are left out. */
+const asked: string[] = [];
+const scanned: string[] = [];
+
+beforeAll(async () => {
+  world = await createAccessWorld();
+  token = await createToken([world.appPolicy]);
+  await admin(inject).request('POST', `${world.namespace}/app/data/deep/static`, { data: { word: 'plain' } });
+  host = await startOneProcess({
+    config: readConfig({
+      VAULT_ADDR: world.address,
+      VAULT_NAMESPACE: world.namespace,
+      VAULT_TOKEN: world.rootToken,
+      LEASEKEEPER_AUTH: 'token',
+      LEASEKEEPER_STATE_MOUNT: world.stateMount,
+      LEASEKEEPER_SCAN_INTERVAL: '3600',
+      LEASEKEEPER_LISTEN: '127.0.0.1:0',
+    }),
+    logger: createLogger({ level: 'silent', name: 'test' }),
+    identityOf: () => tokenAuth(new Secret(world.rootToken)),
+    onExchange: ({ path }) => {
+      (path.includes('/agenda/') ? scanned : asked).push(path);
+    },
+  });
+  // The first scan logs its function in.
+  await until(async () => (await fetch(`${host.address}/healthz`)).ok);
+});
+afterAll(() => host.close());
+beforeEach(() => {
+  asked.splice(0);
+});
+
+const own = () => ({ 'x-vault-token': token });
+
+/** A request written byte for byte: `fetch` would straighten the path. Gives the status. */
+async function raw(target: string): Promise<number> {
+  const { hostname, port } = new URL(host.address);
+  const socket = connect(Number(port), hostname);
+  socket.end(`GET ${target} HTTP/1.1\r\nHost: x\r\nX-Vault-Token: ${token}\r\nConnection: close\r\n\r\n`);
+  return Number(/^HTTP\/1\.1 (\d{3})/.exec(await text(socket))?.[1]);
+}
+
+it('has scanned the agenda, although nobody watches', async () => {
+  await expect.poll(() => scanned.length).toBeGreaterThan(3);
+});
+
+it('issues a lease and reads a secret', async () => {
+  const body = JSON.stringify({ path: 'database/creds/app' });
+  const issued = await fetch(`${host.address}/v1/leases`, { method: 'POST', headers: own(), body });
+  expect(issued.status).toBe(201);
+  expect(leaseSchema.parse(await issued.json()).data).toBeDefined();
+
+  const read = await fetch(`${host.address}/v1/secrets/app/deep/static`, { headers: own() });
+  expect([read.status, await read.json()]).toEqual([200, { data: { word: 'plain' }, version: 1 }]);
+});
+
+it('shows operators what is managed, behind the same address', async () => {
+  const answer = await fetch(`${host.address}/v1/managed`, { headers: { 'x-vault-token': world.rootToken } });
+
+  expect([answer.status, await answer.json()]).toEqual([200, { managed: [] }]);
+});
+
+it('serves its metrics', async () => {
+  await fetch(`${host.address}/v1/secrets/app/deep/static`, { headers: own() });
+
+  expect(await (await fetch(`${host.address}/metrics`)).text()).toContain('vault_secret_requests_total{');
+});
+
+describe('what is refused', () => {
+  it.each(['/', '/v2', '/v1/other', '/v1/managed/a/b/c'])('%s is no route', async (path) => {
+    const answer = await fetch(host.address + path, { headers: own() });
+
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
+    expect(await answer.json()).toMatchObject({ code: 'route_unknown' });
+    expect(asked).toEqual([]);
+  });
+
+  it('a body of more than 64 KiB, small or large beyond it', async () => {
+    for (const bytes of [65_537, 100_000]) {
+      const body = ' '.repeat(bytes);
+      const answer = await fetch(`${host.address}/v1/leases`, { method: 'POST', headers: own(), body });
+      expect(answer.status).toBe(413);
+      expect(await answer.json()).toMatchObject({ code: 'body_too_large' });
+    }
+    expect(asked).toEqual([]);
+  });
+
+  it.each([
+    '/v1/secrets/app/deep%2f..%2fstatic',
+    '/v1/secrets/app//static',
+    '/v1/secrets//app/static',
+    '/v1/secrets/app/deep/static/',
+    '/v1/secrets/app/%252e%252e/static',
+    '/v1/secrets/app/st%00atic',
+    '/v1/secrets/app/st%07atic',
+    '/v1/secrets/app/st%',
+    '/v1/secrets/app/%5c..%5cstatic',
+    '/v1/secrets/app/%3fversion=1',
+  ])('%s, with 400 and before Vault is asked', async (target) => {
+    expect(await raw(target)).toBe(400);
+    expect(asked).toEqual([]);
+  });
+
+  it.each([
+    '/v1/secrets/../../sys/mounts',
+    '/v1/secrets/%2e%2e/%2e%2e/sys/mounts',
+    '/v1/secrets/app/../../x',
+  ])('%s leads out of the secrets, and nowhere', async (target) => {
+    expect([400, 404]).toContain(await raw(target));
+    expect(asked).toEqual([]);
+  });
+});

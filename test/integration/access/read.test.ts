@@ -1,0 +1,141 @@
+import { beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import { admin } from '../../support/admin.ts';
+import {
+  type AccessWorld,
+  createAccessWorld,
+  createToken,
+  type Functions,
+  openFunctions,
+  problem,
+} from './access-world.ts';
+
+let world: AccessWorld;
+let token: string;
+let functions: Functions;
+const { request } = admin(inject);
+
+beforeAll(async () => {
+  world = await createAccessWorld();
+  token = await createToken([world.appPolicy]);
+});
+beforeEach(() => {
+  functions = openFunctions(world);
+});
+
+const read = (path: string, headers: Record<string, string> = {}) =>
+  functions.fetch('GET', `/v1/secrets/${path}`, { headers: { 'x-vault-token': token, ...headers } });
+const write = (path: string, data: Record<string, unknown>) =>
+  request('POST', `${world.namespace}/app/data/${path}`, { data });
+const describeAs = (path: string, custom_metadata: Record<string, string>) =>
+  request('POST', `${world.namespace}/app/metadata/${path}`, { custom_metadata });
+
+describe('a secret in KV v2', () => {
+  it('is answered with its version and a tag', async () => {
+    await write('one', { word: 'first' });
+
+    expect(await read('app/one')).toMatchObject({
+      status: 200,
+      headers: { etag: expect.stringMatching(/^"v1-\d+"$/), 'cache-control': 'no-store' },
+      body: { data: { word: 'first' }, version: 1 },
+    });
+  });
+
+  it('that has not changed is answered 304, without a body', async () => {
+    await write('two', { word: 'first' });
+    const { etag = '' } = (await read('app/two')).headers;
+
+    for (const named of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+      const answer = await read('app/two', { 'if-none-match': named });
+      expect(answer).toMatchObject({ status: 304, headers: { etag } });
+      expect(answer.body).toBeUndefined();
+    }
+    expect((await read('app/two', { 'if-none-match': '"other"' })).status).toBe(200);
+    await write('two', { word: 'second' });
+    expect(await read('app/two', { 'if-none-match': etag })).toMatchObject({
+      status: 200,
+      body: { data: { word: 'second' }, version: 2 },
+    });
+  });
+
+  it('made anew at the same version has another tag', async () => {
+    await write('three', { word: 'first' });
+    const { etag = '' } = (await read('app/three')).headers;
+    await request('DELETE', `${world.namespace}/app/metadata/three`);
+    await write('three', { word: 'another' });
+
+    expect((await read('app/three', { 'if-none-match': etag })).status).toBe(200);
+  });
+
+  it('names its generation only when that was written for this very version', async () => {
+    await write('four', { word: 'first' });
+    const managed = { 'managed-by': 'leasekeeper', generation: '7' };
+    const generation = async () => {
+      const { body } = await read('app/four');
+      return body !== null && typeof body === 'object' && 'generation' in body ? body.generation : undefined;
+    };
+
+    expect(await generation()).toBeUndefined();
+    await describeAs('four', { ...managed, version: '1' });
+    expect(await generation()).toBe(7);
+    await write('four', { word: 'second' });
+    expect(await generation()).toBeUndefined();
+    await describeAs('four', { ...managed, 'managed-by': 'somebody', version: '2' });
+    expect(await generation()).toBeUndefined();
+  });
+
+  it('that is deleted or was never there is not found', async () => {
+    await write('five', { word: 'gone' });
+    await request('DELETE', `${world.namespace}/app/data/five`);
+
+    for (const path of ['app/five', 'app/never']) {
+      expect(await read(path)).toMatchObject(problem(404, 'vault_not_found'));
+    }
+  });
+});
+
+it('a secret in KV v1 is answered without version or tag', async () => {
+  await request('POST', `${world.namespace}/legacy/one`, { word: 'old' });
+
+  const answer = await read('legacy/one', { 'if-none-match': '*' });
+
+  expect(answer).toMatchObject({ status: 200, body: { data: { word: 'old' }, version: 0 } });
+  expect(answer.headers).not.toHaveProperty('etag');
+});
+
+it('a path that the caller may not read is denied, whoever read the mount before', async () => {
+  await write('secret', { word: 'canary' });
+  expect((await read('app/secret')).status).toBe(200);
+  expect(await read('app/closed')).toMatchObject(problem(403, 'vault_denied'));
+  const poor = await createToken(['default']);
+
+  const answer = await read('app/secret', { 'x-vault-token': poor });
+
+  expect(answer).toMatchObject(problem(403, 'vault_denied'));
+  expect(answer.body).toHaveProperty('hint');
+  expect(JSON.stringify(answer)).not.toContain('canary');
+});
+
+it('a leased path is not read here, and no lease comes of asking', async () => {
+  const answer = await read('database/creds/app');
+
+  expect(answer).toMatchObject(problem(400, 'vault_bad_request'));
+  expect(functions.exchanges.map(({ path }) => path)).not.toContain(`${world.namespace}/database/creds/app`);
+});
+
+it('each access is one line in the audit log, with what Vault calls the request', async () => {
+  await write('six', { word: 'canary' });
+  await read('app/six');
+  await read('app/never');
+
+  expect(functions.audited).toMatchObject([
+    {
+      action: 'read',
+      path: 'app/six',
+      outcome: 'ok',
+      who: { display_name: 'token' },
+      vault_request_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+    },
+    { action: 'read', path: 'app/never', outcome: 'error', code: 'vault_not_found' },
+  ]);
+  expect(JSON.stringify(functions.audited)).not.toContain('canary');
+});

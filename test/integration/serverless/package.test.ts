@@ -1,0 +1,174 @@
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { readConfig } from '../../../lib/host/config.ts';
+import { FUNCTIONS, type FunctionName } from '../../../lib/host/identities.ts';
+
+const run = promisify(execFile);
+const root = path.resolve(import.meta.dirname, '../../..');
+/** Nothing listens there: whoever wants the network does not get it. */
+const NOWHERE = 'http://127.0.0.1:1';
+const LAYER = { 'Fn::FindInMap': ['SecretsExtension', { Ref: 'AWS::Region' }, 'Arm64'] };
+
+const resourceSchema = z.object({ Type: z.string(), Properties: z.record(z.string(), z.unknown()) });
+const templateSchema = z.object({
+  Resources: z.record(z.string(), resourceSchema),
+  Mappings: z.object({
+    SecretsExtension: z.record(
+      z.string(),
+      z.strictObject({
+        Arm64: z.string().regex(/^arn:aws[\w-]*:lambda:[\w-]+:\d{12}:layer:[\w-]+-Arm64:\d+$/),
+      }),
+    ),
+  }),
+});
+const functionSchema = z.object({
+  Handler: z.string(),
+  Runtime: z.string(),
+  Architectures: z.array(z.string()),
+  Role: z.unknown(),
+  Layers: z.unknown(),
+  Environment: z.object({ Variables: z.record(z.string(), z.unknown()) }),
+  ReservedConcurrentExecutions: z.number().optional(),
+});
+
+let folder = '';
+let template: z.infer<typeof templateSchema>;
+const of = (type: string) =>
+  Object.entries(template.Resources).flatMap(([id, { Type, Properties }]) =>
+    Type === type ? [{ id, properties: Properties }] : [],
+  );
+const capitalized = (name: string) => name.charAt(0).toUpperCase() + name.slice(1);
+const functionOf = (name: FunctionName) =>
+  functionSchema.parse(template.Resources[`${capitalized(name)}LambdaFunction`]?.Properties);
+
+/** As from a machine that has no AWS account, no settings and no network. */
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'leasekeeper-package-'));
+  const proxies = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'];
+  const env = {
+    PATH: process.env.PATH,
+    HOME: folder,
+    TMPDIR: folder,
+    AWS_ENDPOINT_URL: NOWHERE,
+    AWS_EC2_METADATA_DISABLED: 'true',
+    ...Object.fromEntries(proxies.map((name) => [name, NOWHERE])),
+  };
+  const cli = path.join(root, 'node_modules/serverless/bin/serverless.js');
+  const out = path.join(folder, 'out');
+  await run(process.execPath, [cli, 'package', '--stage', 'test', '--package', out], { cwd: root, env });
+  const written = await readFile(path.join(out, 'cloudformation-template-update-stack.json'), 'utf8');
+  template = templateSchema.parse(JSON.parse(written));
+}, 240_000);
+afterAll(async () => rm(folder, { recursive: true, force: true }));
+
+describe('the package, made without account and network', () => {
+  it('has a zip for each function, with its bundle and nothing else', async () => {
+    const files = await readdir(path.join(folder, 'out'));
+    const zips = files.filter((file) => file.endsWith('.zip')).toSorted();
+    expect(zips).toEqual(FUNCTIONS.map((name) => `${name}.zip`).toSorted());
+    for (const name of FUNCTIONS) {
+      const zip = await readFile(path.join(folder, 'out', `${name}.zip`));
+      expect(entriesIn(zip)).toEqual([`dist/bundles/${name}.mjs`]);
+    }
+  });
+
+  it.each(FUNCTIONS)('has %s on arm64 and Node 24, in a role of its own', (name) => {
+    expect(functionOf(name)).toMatchObject({
+      Handler: `dist/bundles/${name}.handler`,
+      Runtime: 'nodejs24.x',
+      Architectures: ['arm64'],
+      Role: { 'Fn::GetAtt': [`${capitalized(name)}Role`, 'Arn'] },
+      Layers: [LAYER],
+    });
+  });
+
+  it.each(FUNCTIONS)('gives %s an environment that its configuration accepts', (name) => {
+    const set = Object.entries(functionOf(name).Environment.Variables);
+    const variables = Object.fromEntries(
+      set.map(([key, value]) => [key, typeof value === 'string' ? value : 'arn']),
+    );
+    const config = readConfig({ ...variables, AWS_SESSION_TOKEN: 'given-by-lambda' });
+    expect(config.vaultAddress).toBe('https://vault.invalid:8200');
+    expect(config.auth).toMatchObject({ parameter: `/leasekeeper/test/approle/${name}` });
+  });
+
+  it('has no role that all functions share', () => {
+    const roles = of('AWS::IAM::Role').map(({ id }) => id);
+    expect(roles.toSorted()).toEqual(
+      [...FUNCTIONS.map((name) => `${capitalized(name)}Role`), 'ScheduleRole'].toSorted(),
+    );
+    expect(of('AWS::IAM::Policy')).toEqual([]);
+    expect(of('AWS::IAM::ManagedPolicy')).toEqual([]);
+  });
+
+  it('lets each function write the log that is made for it', () => {
+    for (const name of FUNCTIONS) {
+      const group = `/aws/lambda/leasekeeper-test-${name}`;
+      expect(template.Resources[`${capitalized(name)}LogGroup`]?.Properties).toMatchObject({
+        LogGroupName: group,
+        RetentionInDays: 30,
+      });
+      const role = JSON.stringify(template.Resources[`${capitalized(name)}Role`]);
+      expect(role).toContain(`log-group:${group}:log-stream:*`);
+    }
+  });
+
+  it('has each queue at its function, with failures told by message', () => {
+    const sources = of('AWS::Lambda::EventSourceMapping').map(({ properties }) => properties);
+    expect(sources).toHaveLength(3);
+    for (const worker of ['Renew', 'Rotate', 'Notify']) {
+      expect(sources).toContainEqual(
+        expect.objectContaining({
+          EventSourceArn: { 'Fn::GetAtt': [`${worker}Queue`, 'Arn'] },
+          FunctionName: { 'Fn::GetAtt': [`${worker}LambdaFunction`, 'Arn'] },
+          FunctionResponseTypes: ['ReportBatchItemFailures'],
+        }),
+      );
+    }
+  });
+
+  it('has the routes, and one scan at a time', () => {
+    const routes = of('AWS::ApiGatewayV2::Route').map(({ properties }) => properties.RouteKey);
+    expect(routes.toSorted()).toEqual([
+      'GET /v1/managed',
+      'GET /v1/managed/{name}',
+      'GET /v1/secrets/{proxy+}',
+      'POST /v1/leases',
+      'POST /v1/managed/{name}/rotate',
+    ]);
+    expect(functionOf('scan').ReservedConcurrentExecutions).toBe(1);
+    expect(of('AWS::Scheduler::Schedule').map(({ properties }) => properties.ScheduleExpression)).toEqual([
+      'rate(1 minute)',
+    ]);
+  });
+
+  it('names nothing that it does not have', () => {
+    const known = new Set([...Object.keys(template.Resources), ...Object.keys(template.Mappings)]);
+    const text = JSON.stringify(template);
+    const named = [...text.matchAll(/"(?:Fn::GetAtt":\[|Ref":|Fn::FindInMap":\[)"([^"]+)"/g)].map(
+      ([, id]) => id ?? '',
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((id) => !id.startsWith('AWS::') && !known.has(id))).toEqual([]);
+  });
+
+  it('has the layer for every region by that region’s own ARN', () => {
+    const layers = Object.entries(template.Mappings.SecretsExtension);
+    expect(layers.length).toBeGreaterThan(30);
+    for (const [region, { Arm64 }] of layers) expect(Arm64.split(':')[3]).toBe(region);
+  });
+});
+
+/** The names in the central directory of a zip file (PKWARE APPNOTE.TXT, 4.3.12). */
+function entriesIn(zip: Buffer): string[] {
+  const names: string[] = [];
+  for (let at = zip.indexOf('PK\x01\x02'); at !== -1; at = zip.indexOf('PK\x01\x02', at + 46)) {
+    names.push(zip.toString('utf8', at + 46, at + 46 + zip.readUInt16LE(at + 28)));
+  }
+  return names;
+}

@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { FUNCTIONS, type FunctionName } from '../../../lib/host/identities.ts';
+import { Secret } from '../../../lib/telemetry/secret.ts';
+import { actingWith } from '../../../lib/vault/acting-with.ts';
+import { joinPath } from '../../../lib/vault/addressing.ts';
+import type { Vault } from '../../../lib/vault/client.ts';
+import { tokenNamespaceOf } from '../../../lib/vault/mounts.ts';
+import { Tokens } from '../../../lib/vault/tokens.ts';
+import { itemsOf, type Need, neededItems, type PolicyItem, tokenUnder } from './policy-probe.ts';
+import { SCENARIOS } from './policy-scenarios.ts';
+import { createPolicyWorld, type PolicyWorld } from './policy-world.ts';
+
+const policyAnswer = z.object({ data: z.object({ policy: z.string() }) });
+
+describe('the policies of the functions', () => {
+  let worlds: readonly PolicyWorld[];
+
+  beforeAll(async () => {
+    worlds = await Promise.all([createPolicyWorld('prefix'), createPolicyWorld('namespace')]);
+  });
+  afterAll(() => Promise.all(worlds.map((world) => world.close())));
+
+  it.each([...FUNCTIONS, 'operator'] as const)(
+    'allow %s all that it does, and nothing that it does not need',
+    async (name) => {
+      const unneeded: (readonly string[])[] = [];
+      for (const world of worlds) {
+        const needs = await needsOf(world, name);
+        const items = await itemsIn(world, name);
+        expect(items.length).toBeGreaterThan(3);
+        const needed = await neededItems(world.admin, world.authNamespace, items, needs);
+        unneeded.push(items.filter((item) => !needed.includes(item)).map(labelOf));
+      }
+      // A line may be needed in one layout only: that of a real namespace, or of a prefix.
+      const [inPrefix = [], inNamespace = []] = unneeded;
+      expect(inPrefix.filter((item) => inNamespace.includes(item))).toEqual([]);
+    },
+  );
+
+  async function needsOf(world: PolicyWorld, name: FunctionName | 'operator'): Promise<readonly Need[]> {
+    const parts = await world.parts();
+    const token = await SCENARIOS[name](world, parts);
+    await parts.client.close();
+    // Asking for the mounts of a namespace that is only a prefix is denied, which is the answer.
+    const denied = parts.recorder
+      .deniedTo(token)
+      .filter((path) => !path.includes('/sys/internal/ui/mounts/'));
+    expect(denied).toEqual([]);
+    const needs = parts.recorder.needsOf(token);
+    return [...needs, ...needs.flatMap((need) => furtherNeeds(world, need))];
+  }
+
+  /** What sys/capabilities cannot know from the path alone; the two tests below show both. */
+  function furtherNeeds({ namespace }: PolicyWorld, { path }: Need): readonly Need[] {
+    const mounts = `${namespace}/sys/internal/ui/mounts/`;
+    if (path.startsWith(mounts)) {
+      return [{ path: `${namespace}/${path.slice(mounts.length)}`, capability: 'list' }];
+    }
+    return path.startsWith(`${namespace}/auth/token/create/`) ? [{ path, capability: 'sudo' }] : [];
+  }
+
+  it('let rotate find a real namespace only by some rule under the mount of the source', async () => {
+    const [, world] = worlds;
+    if (world === undefined) throw new Error('no world');
+    const source = `${world.namespace}/database/creds/app`;
+    const items = await itemsIn(world, 'rotate');
+    const found = async (policy: readonly PolicyItem[]) =>
+      tokenNamespaceOf(await actingUnder(world, policy), source, world.namespace, world.authNamespace);
+    expect(await found(items)).toBe(world.namespace);
+    expect(await found(items.filter(({ path }) => path !== source))).toBe(world.authNamespace);
+  });
+
+  it('let rotate make a token in a child namespace only with sudo, and then with no other policy', async () => {
+    const [, world] = worlds;
+    if (world === undefined) throw new Error('no world');
+    const items = await itemsIn(world, 'rotate');
+    const withoutSudo = items.filter(({ capability }) => capability !== 'sudo');
+    const role = 'leasekeeper-app-database';
+    const create = async (policy: readonly PolicyItem[]) =>
+      new Tokens(await actingUnder(world, policy), world.namespace).create(role, 60);
+    expect((await create(items)).renewable).toBe(true);
+    await expect(create(withoutSudo)).rejects.toMatchObject({ code: 'vault_bad_request' });
+    const vault = await actingUnder(world, items);
+    const path = `${world.namespace}/auth/token/create/${role}`;
+    const body = { policies: ['default'] };
+    await expect(vault.request({ method: 'POST', path, body, repeatable: false })).rejects.toMatchObject({
+      code: 'vault_bad_request',
+    });
+  });
+
+  async function actingUnder(world: PolicyWorld, items: readonly PolicyItem[]): Promise<Vault> {
+    const { token } = await tokenUnder(world.admin, world.authNamespace, items);
+    return actingWith(world.client, new Secret(token));
+  }
+
+  async function itemsIn(
+    world: PolicyWorld,
+    name: FunctionName | 'operator',
+  ): Promise<readonly PolicyItem[]> {
+    const policies = [
+      `leasekeeper-${name}`,
+      ...(name === 'rotate' ? ['leasekeeper-managed-app-database'] : []),
+    ];
+    const texts = await Promise.all(
+      policies.map((policy) =>
+        world.admin.read(policyAnswer, 'GET', joinPath(world.authNamespace, 'sys/policies/acl', policy)),
+      ),
+    );
+    return texts.flatMap(({ data }) => itemsOf(data.policy));
+  }
+});
+
+function labelOf({ path, capability }: PolicyItem): string {
+  return `${capability} ${path}`;
+}

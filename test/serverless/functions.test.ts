@@ -1,0 +1,114 @@
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { ROUTES } from '../../lib/bus/routes.ts';
+import { readConfig, VARIABLES } from '../../lib/host/config.ts';
+import { fetchRoutes } from '../../lib/host/fetch-routes.ts';
+import { FUNCTIONS } from '../../lib/host/identities.ts';
+import { manageRoutes } from '../../lib/host/manage-routes.ts';
+import { arn, resourcesOf, root, serverless } from './deployment.ts';
+
+const { functions, params, provider } = serverless;
+const each = Object.entries(functions);
+const notCalled = () => {
+  throw new Error('Only the table of routes is looked at.');
+};
+
+/** A value of the file with the parameters' defaults put in, as far as it is text. */
+function filledIn(value: unknown): string {
+  if (typeof value !== 'string') return 'arn';
+  return value.replaceAll(/\$\{param:(\w+)\}/g, (_, name: string) => String(params.default[name]));
+}
+
+describe('the functions of serverless.yml', () => {
+  it('are those of functions/, each with an identity of its own', () => {
+    const files = readdirSync(path.join(root, 'functions')).map((file) => path.basename(file, '.ts'));
+    expect(Object.keys(functions).toSorted()).toEqual(files.toSorted());
+    expect(Object.keys(functions).toSorted()).toEqual([...FUNCTIONS].toSorted());
+    const parameters = each.map(([, { environment }]) => environment.LEASEKEEPER_APPROLE_PARAMETER);
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the framework's variable, not JavaScript's.
+    expect(parameters).toEqual(each.map(([name]) => '${param:appRoleParameters}/'.concat(name)));
+  });
+
+  it.each(each)('%s is its own bundle and nothing else', (name, { handler, package: zip }) => {
+    expect(handler).toBe(`dist/bundles/${name}.handler`);
+    expect(zip.patterns).toEqual(['!**', `dist/bundles/${name}.mjs`]);
+  });
+
+  it.each(each)('%s gets no variable that the configuration does not read', (_, { environment }) => {
+    const set = Object.keys({ ...provider.environment, ...environment });
+    expect(set.filter((name) => !VARIABLES.includes(name))).toEqual([]);
+  });
+
+  it.each(each)(
+    '%s has an environment that the configuration accepts, by defaults alone',
+    (name, { environment }) => {
+      const set = Object.entries({ ...provider.environment, ...environment });
+      const lambdas = { AWS_SESSION_TOKEN: 'given-by-lambda' };
+      const config = readConfig({
+        ...Object.fromEntries(set.map(([key, value]) => [key, filledIn(value)])),
+        ...lambdas,
+      });
+      expect(config.auth).toMatchObject({ kind: 'approle-parameter', mount: 'approle' });
+      expect(config.busName).toBe(name === 'fetch' ? undefined : 'arn');
+    },
+  );
+
+  it('hold no secret in their environment', () => {
+    const set = each.flatMap(([, { environment }]) =>
+      Object.keys({ ...provider.environment, ...environment }),
+    );
+    expect(set.filter((name) => /TOKEN|SECRET|ROLE_ID|PASSWORD/.test(name))).toEqual([]);
+  });
+
+  it.each([
+    ['fetch', fetchRoutes(notCalled)],
+    ['manage', manageRoutes(notCalled)],
+  ] as const)('%s is behind the routes that it answers', (name, routes) => {
+    const deployed = functions[name]?.events.map(({ httpApi }) => httpApi) ?? [];
+    expect(deployed.toSorted()).toEqual(routes.map((route) => `${route.method} ${route.path}`).toSorted());
+    // API Gateway gives up after 30 s, and would leave the function at work for nobody.
+    expect(functions[name]?.timeout).toBeLessThan(30);
+  });
+
+  it('are behind a queue if they work on events', () => {
+    const behindQueues = each.filter(([, { events }]) => events.some(({ sqs }) => sqs !== undefined));
+    expect(behindQueues.map(([name]) => name).toSorted()).toEqual(Object.keys(ROUTES).toSorted());
+  });
+
+  it.each(each)('%s ends before its claims do', (_, { timeout }) => {
+    expect(timeout).toBeLessThanOrEqual(120);
+  });
+
+  it('run on the runtime that the bundles are made for, with logs that end', () => {
+    expect(provider).toMatchObject({ runtime: 'nodejs24.x', architecture: 'arm64' });
+    expect(Number(filledIn(provider.logRetentionInDays))).toBeGreaterThan(0);
+    expect(Object.keys(provider.tags)).toEqual(['service', 'stage']);
+  });
+});
+
+describe('the schedule', () => {
+  const schedules = resourcesOf(
+    'AWS::Scheduler::Schedule',
+    z.object({
+      ScheduleExpression: z.string(),
+      Target: z.object({ Arn: arn, DeadLetterConfig: z.object({ Arn: arn }) }),
+    }),
+  );
+
+  it('starts scan, at the interval that scan looks ahead by', () => {
+    const schedule = schedules.get('ScanSchedule');
+    expect(schedule?.Target).toEqual({
+      Arn: 'ScanLambdaFunction',
+      DeadLetterConfig: { Arn: 'ScheduleDeadLetters' },
+    });
+    const minutes = /^rate\((\d+) minutes?\)$/.exec(filledIn(schedule?.ScheduleExpression))?.[1];
+    expect(Number(minutes) * 60).toBe(Number(params.default.scanInterval));
+  });
+
+  it('never has two scans at work, or one that is made up for', () => {
+    expect(functions.scan).toMatchObject({ reservedConcurrency: 1, maximumRetryAttempts: 0 });
+    expect(functions.scan?.timeout).toBeLessThan(Number(params.default.scanInterval));
+  });
+});
