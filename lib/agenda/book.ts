@@ -173,7 +173,7 @@ export class Book<E extends AgendaEntry> {
     const now = this.#now();
     const alive = await this.#withoutDead(before.state, messages, now);
     const merged = mergeMessages(before.state, alive, this.kind.merge, now);
-    const after = withoutOldTombstones(withDelta(merged, apply(merged), now), now);
+    const after = withoutOldTombstones(withDelta(merged, apply(merged), now), messages, now);
     const names = messages.map(({ name }) => name);
     if (sameState(before.state, after)) return { ...before, merged: names };
     const packed = await packShard(after);

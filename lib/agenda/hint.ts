@@ -50,7 +50,7 @@ export async function workOnHints(
     /** Milliseconds that one worker has before another may look at the same documents. They are safe either way. */
     readonly claimMs: number;
     readonly parallel: number;
-    readonly work: (id: string) => Promise<LeftDocument>;
+    readonly work: (hint: Hint) => Promise<LeftDocument>;
     readonly onError: (error: unknown, id: string) => void;
   },
 ): Promise<readonly LeftDocument[]> {
@@ -62,14 +62,14 @@ export async function workOnHints(
   if (mine.length === 0) return [];
   const limit = pLimit(options.parallel);
   const left = new Map<string, LeftDocument>();
-  const workOnOne = async (id: string): Promise<void> => {
+  const workOnOne = async (hint: Hint): Promise<void> => {
     try {
-      left.set(id, await options.work(id));
+      left.set(hint.id, await options.work(hint));
     } catch (error) {
-      options.onError(error, id);
+      options.onError(error, hint.id);
     }
   };
-  await Promise.all(mine.map(({ id }) => limit(() => workOnOne(id))));
+  await Promise.all(mine.map((hint) => limit(() => workOnOne(hint))));
   // Reads the inbox again: the work itself may have posted hints for the versions it wrote.
   await book.visit(shard, (state) => settleHints(state, left, nonce));
   return [...left.values()];

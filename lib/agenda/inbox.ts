@@ -52,11 +52,18 @@ export function mergeMessages<E extends AgendaEntry>(
   return { entries, tombstones };
 }
 
-/** A shard without the tombstones whose time is over. */
+/**
+ * A shard without the tombstones whose time is over. One is kept for as long as a visit still sees a message that would add its id: whoever
+ * deletes messages may be slow, and the removal's own may go first.
+ */
 export function withoutOldTombstones<E extends AgendaEntry>(
   state: ShardState<E>,
+  received: readonly ReceivedMessage<E>[],
   now: number,
 ): ShardState<E> {
-  const tombstones = new Map([...state.tombstones].filter(([, goneAt]) => now - goneAt <= TOMBSTONE_MS));
+  const seen = new Set(received.flatMap(({ message }) => (message.op === 'add' ? [message.entry.id] : [])));
+  const tombstones = new Map(
+    [...state.tombstones].filter(([id, goneAt]) => now - goneAt <= TOMBSTONE_MS || seen.has(id)),
+  );
   return tombstones.size === state.tombstones.size ? state : { entries: state.entries, tombstones };
 }

@@ -71,6 +71,7 @@ export function wireRenew(parts: Parts): RenewDependencies & Wired {
     bus: parts.bus,
     vault: base.session,
     book: bookOf(base, LEASES, aliveIn(base.session)),
+    authNamespace: parts.config.authNamespace,
     ...(parts.onRenewed === undefined ? {} : { onRenewed: parts.onRenewed }),
   };
 }

@@ -31,6 +31,8 @@ export interface RenewDependencies {
   readonly bus: Bus;
   readonly metrics: Metrics;
   readonly policy: LeasePolicy;
+  /** Where callers log in, and so where wrapping tokens live. */
+  readonly authNamespace: string;
   readonly now: () => number;
   readonly random: () => number;
   /** Told of each renewed lease, for people who watch. */
@@ -210,18 +212,22 @@ function isVaultItself(error: unknown): boolean {
 async function lookForOpening(deps: RenewDependencies, entry: LeaseEntry): Promise<Settled | undefined> {
   if (entry.wrap === undefined) return { entry, outcome: 'other' };
   try {
-    await new Tokens(deps.vault, entry.ns).lookupAccessor(entry.wrap.accessor);
-    const kept =
-      entry.wrap.expire <= deps.now() ? undefined : { ...withoutClaim(entry), due: entry.wrap.expire };
-    return { entry: kept, outcome: 'other' };
+    const { ttlSeconds } = await new Tokens(deps.vault, deps.authNamespace).lookupAccessor(
+      entry.wrap.accessor,
+    );
+    // Without life it was opened a moment ago, and Vault is about to drop it.
+    if (ttlSeconds > 0) {
+      const due = entry.wrap.expire;
+      return { entry: due <= deps.now() ? undefined : { ...withoutClaim(entry), due }, outcome: 'other' };
+    }
   } catch (error) {
     if (!isVaultError(error)) throw error;
     if (isVaultItself(error)) return undefined;
     if (error.code !== 'vault_unknown_accessor') return failedToLook(deps, entry);
-    const opened = { ...entry, wrap: undefined };
-    if (!entry.final) return renewOne(deps, opened);
-    return { entry: asFinal(opened, entry.expire, deps.policy), outcome: 'other' };
   }
+  const opened = { ...entry, wrap: undefined };
+  if (!entry.final) return renewOne(deps, opened);
+  return { entry: asFinal(opened, entry.expire, deps.policy), outcome: 'other' };
 }
 
 /** One accessor that we may not look up must not keep the other entries of its shard from being worked on. */

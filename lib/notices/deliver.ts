@@ -60,7 +60,7 @@ export async function deliverShard(
     claimMs: CLAIM_MS,
     parallel: PARALLEL_DOCUMENTS,
     onError: deps.onError,
-    work: (id) => deliverWithFirstRetry(deps, lanes, id),
+    work: ({ id }) => deliverWithFirstRetry(deps, lanes, id),
   });
   return left.length;
 }

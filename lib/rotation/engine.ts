@@ -80,13 +80,13 @@ async function handOver(deps: EngineDependencies, secret: ManagedSecret): Promis
 }
 
 /**
- * By listing, so that what a worker wrote that slept through its own end goes too. A later attempt's value, which another worker may
- * have begun meanwhile, is left alone: ids are in order of time.
+ * By listing, so that what a worker wrote that slept through its own end goes too. Listed first, the document read after it: what was
+ * listed then belongs to an attempt that is over, or to the one that the document names, which is left alone.
  */
 async function sweep(deps: EngineDependencies, secret: ManagedSecret): Promise<void> {
-  const newest = secret.state.sweep.toSorted().at(-1) ?? '';
-  if (newest === '') return;
+  if (secret.state.sweep.length === 0) return;
   const names = await deps.store.list(`pending/${secret.name}`);
-  const over = names.filter((name) => name <= newest);
+  const current = (await deps.secrets.read(secret.name))?.state.att;
+  const over = names.filter((name) => name !== current);
   await Promise.all(over.map((name) => deps.store.deleteMetadata(pendingPath(secret, name))));
 }

@@ -120,6 +120,17 @@ export class ManagedSecrets {
     });
   }
 
+  /** Writes the document, unchanged, until it has a version; gives the version it has then. `known` is one that was read already. */
+  async raiseTo(name: string, version: number, known: number): Promise<number> {
+    if (known >= version) return known;
+    const raised = await this.#retry(name, async () => {
+      const secret = await this.read(name);
+      if (secret === undefined) throw unknownSecret(name);
+      return secret.version >= version ? secret : this.save(secret, secret.state);
+    });
+    return this.raiseTo(name, version, raised.version);
+  }
+
   async #create(secret: ManagedSecret): Promise<ManagedSecret | undefined> {
     await this.#deps.book.add({ id: secret.name, due: dueOf(secret.state) ?? 0, for: 1 });
     return this.save({ ...secret, state: { ...secret.state, due: undefined } }, secret.state);

@@ -24,11 +24,13 @@ export async function rotateShard(
     claimMs: CLAIM_MS,
     parallel: PARALLEL_ROTATIONS,
     onError: deps.onError,
-    work: async (name) => {
-      const report = await rotateSecret(deps, name);
+    work: async ({ id, for: forVersion }) => {
+      const report = await rotateSecret(deps, id);
       if (report === undefined) return GONE;
       reports.push(report);
-      return { version: report.version, due: dueOf(report.state) };
+      // A writer that died between hint and document left a hint for a version that never came; now it comes.
+      const version = Math.max(report.version, await deps.secrets.raiseTo(id, forVersion, report.version));
+      return { version, due: dueOf(report.state) };
     },
   });
   return reports;

@@ -23,11 +23,19 @@ export function isPlainPath(path: string): boolean {
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
+/** A full path as it is named inside a namespace: lease ids, policies and mount paths are relative to theirs. */
+export function within(namespace: string, fullPath: string): string {
+  if (namespace === '') return fullPath;
+  if (fullPath === namespace) return '';
+  return fullPath.startsWith(`${namespace}/`) ? fullPath.slice(namespace.length + 1) : fullPath;
+}
+
 /**
  * The namespace whose `sys/leases/*` knows a lease. A lease id that begins with the prefix was issued by a mount under that prefix
  * in the authentication namespace; any other belongs to the real namespace.
  */
 export function namespaceOfLease(leaseId: string, namespace: string, authNamespace: string): string {
-  if (namespace === authNamespace || namespace === '') return authNamespace;
-  return leaseId.startsWith(`${namespace}/`) ? authNamespace : namespace;
+  const prefix = within(authNamespace, namespace);
+  if (prefix === '') return authNamespace;
+  return leaseId.startsWith(`${prefix}/`) ? authNamespace : namespace;
 }

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { joinPath } from './addressing.ts';
+import { joinPath, within } from './addressing.ts';
 import { parseAnswer, type Vault } from './client.ts';
 import { isVaultError } from './errors.ts';
 
@@ -56,12 +56,13 @@ export class Mounts {
   async #read(fullPath: string): Promise<Mount> {
     const answer = await this.#vault.request({
       method: 'GET',
-      path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', this.#within(fullPath)),
+      // A namespace's own endpoint takes paths within it; told the full path it answers 403 (seen on OpenBao 2.7).
+      path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', within(this.#authNamespace, fullPath)),
       repeatable: true,
     });
     const { data } = parseAnswer(mountAnswer, answer, 'reading the mount of a path');
     const mount: Mount = {
-      path: joinPath(this.#authNamespace, data.path),
+      path: this.#fullPathOf(joinPath(data.path), fullPath),
       type: data.type,
       kvVersion: data.type === 'kv' ? (data.options?.version === '2' ? 2 : 1) : undefined,
     };
@@ -69,29 +70,26 @@ export class Mounts {
     return mount;
   }
 
-  /** A namespace's own endpoint takes paths within it; told the full path it answers 403 (seen on OpenBao 2.7). */
-  #within(fullPath: string): string {
-    const prefix = `${this.#authNamespace}/`;
-    return fullPath.startsWith(prefix) ? fullPath.slice(prefix.length) : fullPath;
+  /** A mount's path is relative to the namespace that was asked, but of a mount in a child namespace it is given from the root. */
+  #fullPathOf(mount: string, fullPath: string): string {
+    return fullPath.startsWith(`${mount}/`) ? mount : joinPath(this.#authNamespace, mount);
   }
 }
 
 /**
- * The namespace in which the tokens for leases of `fullPath` must live: `namespace` itself where it is a real namespace, else (it is
- * only a prefix of mounts) the authentication namespace. A lease made with a token of another namespace would outlive that token.
+ * The namespace in which the tokens for leases must live: `namespace` itself where it is a real namespace, else (it is only a prefix of
+ * mounts) the authentication namespace. A lease made with a token of another namespace would outlive that token. Any token may ask.
  */
 export async function tokenNamespaceOf(
   vault: Vault,
-  fullPath: string,
   namespace: string,
   authNamespace: string,
 ): Promise<string> {
   if (namespace === authNamespace || namespace === '') return authNamespace;
-  const within = fullPath.startsWith(`${namespace}/`) ? fullPath.slice(namespace.length + 1) : fullPath;
   try {
     await vault.request({
       method: 'GET',
-      path: joinPath(namespace, 'sys/internal/ui/mounts', within),
+      path: joinPath(namespace, 'sys/internal/ui/mounts'),
       repeatable: true,
     });
     return namespace;

@@ -159,7 +159,14 @@ describe('messages merged into a shard', () => {
     expect(mustBeLookedUp(one, 1_001 + TOMBSTONE_MS)).toBe(true);
     expect(mustBeLookedUp(remove('', 'a'), 9e15)).toBe(false);
     const state = stateOf([], [['a', 1_000]]);
-    expect(withoutOldTombstones(state, 1_000 + TOMBSTONE_MS)).toBe(state);
-    expect(withoutOldTombstones(state, 1_001 + TOMBSTONE_MS)).toEqual(stateOf([]));
+    expect(withoutOldTombstones(state, [], 1_000 + TOMBSTONE_MS)).toBe(state);
+    expect(withoutOldTombstones(state, [], 1_001 + TOMBSTONE_MS)).toEqual(stateOf([]));
+  });
+
+  it('keep their tombstone for as long as they are seen, however old it is', () => {
+    const state = stateOf([], [['a', 1_000]]);
+    const seen = [add('', { id: 'a', due: 1 }, 1_000)];
+    expect(withoutOldTombstones(state, seen, 1_001 + TOMBSTONE_MS)).toBe(state);
+    expect(withoutOldTombstones(state, [remove('', 'a')], 1_001 + TOMBSTONE_MS)).toEqual(stateOf([]));
   });
 });

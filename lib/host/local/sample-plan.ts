@@ -1,5 +1,5 @@
 import type { Secret } from '../../telemetry/secret.ts';
-import { joinPath } from '../../vault/addressing.ts';
+import { joinPath, within } from '../../vault/addressing.ts';
 import type { SetupStep } from '../setup/step.ts';
 import {
   authMountStep,
@@ -9,7 +9,6 @@ import {
   objectStep,
   policyStep,
 } from '../setup/steps.ts';
-import { within } from '../setup/within.ts';
 
 /** A PostgreSQL and a user of it that may make roles. */
 export interface SamplePostgres {

@@ -6,7 +6,7 @@ import { ManagedSecrets } from '../../rotation/managed-secrets.ts';
 import type { SpecificationInput } from '../../rotation/specification.ts';
 import { Secret } from '../../telemetry/secret.ts';
 import { actingWith } from '../../vault/acting-with.ts';
-import { joinPath } from '../../vault/addressing.ts';
+import { joinPath, within } from '../../vault/addressing.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import { KvStore } from '../../vault/kv-store.ts';
 import { applyPlan, type StepReport } from '../setup/apply-plan.ts';
@@ -14,7 +14,6 @@ import { DEFAULT_SHARDS, DEFAULT_STATE, type ManagedLease } from '../setup/optio
 import { planSetup } from '../setup/plan.ts';
 import { readPolicyFile, readPolicyTemplates } from '../setup/policy-files.ts';
 import { renderPolicy } from '../setup/render-policy.ts';
-import { within } from '../setup/within.ts';
 import { planSample, type SamplePostgres } from './sample-plan.ts';
 import { DEFAULT_AUDIENCE } from './token-review.ts';
 

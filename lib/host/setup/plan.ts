@@ -1,11 +1,10 @@
-import { joinPath } from '../../vault/addressing.ts';
+import { joinPath, within } from '../../vault/addressing.ts';
 import { FUNCTIONS, type FunctionName } from '../identities.ts';
 import type { AppRoleIdentities, KubernetesIdentities, ManagedLease, SetupOptions } from './options.ts';
 import { type PolicyValues, renderPolicy } from './render-policy.ts';
 import { SetupError } from './setup-error.ts';
 import type { SetupBody, SetupStep } from './step.ts';
 import { authMountStep, kvMountStep, objectStep, policyStep } from './steps.ts';
-import { within } from './within.ts';
 
 /** Names of policies that rotate has besides its own, one for each managed secret. */
 const MANAGED_POLICY_PREFIX = 'leasekeeper-managed-';
@@ -76,7 +75,6 @@ function managedSteps(options: SetupOptions, secret: ManagedLease): readonly Set
       renderPolicy(templates['leasekeeper-managed'], {
         publish_mount: within(authNamespace, secret.publishMount),
         publish_path: secret.publishPath,
-        source: within(authNamespace, secret.source),
       }),
     ),
     policyStep(

@@ -2,7 +2,7 @@ import type { Specification } from '../../rotation/specification.ts';
 import { joinPath } from '../../vault/addressing.ts';
 import type { Vault } from '../../vault/client.ts';
 import { isVaultError } from '../../vault/errors.ts';
-import type { Mount, Mounts } from '../../vault/mounts.ts';
+import { type Mount, type Mounts, tokenNamespaceOf } from '../../vault/mounts.ts';
 import type { Layout, ManagedLease } from './options.ts';
 import { SetupError } from './setup-error.ts';
 
@@ -11,15 +11,8 @@ import { SetupError } from './setup-error.ts';
  * Vault, and where it is only a prefix of mounts, the answer is 403 or 404.
  */
 export async function detectLayout(vault: Vault, namespace: string, authNamespace: string): Promise<Layout> {
-  if (namespace === authNamespace || namespace === '') return 'prefix';
-  try {
-    const path = joinPath(namespace, 'sys/internal/ui/mounts');
-    await vault.request({ method: 'GET', path, repeatable: true });
-    return 'namespace';
-  } catch (error) {
-    if (isVaultError(error, 'vault_denied', 'vault_not_found')) return 'prefix';
-    throw error;
-  }
+  const found = await tokenNamespaceOf(vault, namespace, authNamespace);
+  return found === authNamespace ? 'prefix' : 'namespace';
 }
 
 /**

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import type { Book } from '../../agenda/book.ts';
+import { TOMBSTONE_MS } from '../../agenda/inbox.ts';
 import { leaseEntryOf, tokenEntryOf } from '../../leases/adopt.ts';
 import type { LeasePolicy } from '../../leases/decide.ts';
 import { type CareEntry, tokenEntryId } from '../../leases/entry.ts';
@@ -56,7 +57,7 @@ async function create(
   { spec }: Attempt<LeaseSpecification>,
 ): Promise<Created> {
   const source = joinPath(deps.namespace, spec.source);
-  const tokenNamespace = await tokenNamespaceOf(deps.vault, source, deps.namespace, deps.authNamespace);
+  const tokenNamespace = await tokenNamespaceOf(deps.vault, deps.namespace, deps.authNamespace);
   const token = await new Tokens(deps.vault, tokenNamespace).create(
     spec.token_role,
     Math.ceil(spec.attempt_ttl / 1_000),
@@ -134,8 +135,20 @@ async function renewToken(
 /** Out of the agenda first, so that nobody reports it as lost; then the lease itself, then its token: a token alone may not take it along. */
 async function revoke(deps: LeaseRotatorDependencies, stored: Handle): Promise<void> {
   const handle = handleOfLease.parse(stored);
-  await deps.leases.remove(handle.lease_id);
-  await deps.leases.remove(tokenEntryId(handle.accessor));
+  await takeOutOfCare(deps, handle);
   await new Leases(deps.vault, handle.lease_ns).revoke(handle.lease_id);
   await new Tokens(deps.vault, handle.token_ns).revokeAccessor(handle.accessor);
+}
+
+/** Written again by a worker that slept for long: once its tombstones are gone, a late message could bring the entries back. */
+async function takeOutOfCare(
+  deps: LeaseRotatorDependencies,
+  handle: z.infer<typeof handleOfLease>,
+): Promise<void> {
+  let written: number;
+  do {
+    written = deps.now();
+    await deps.leases.remove(handle.lease_id);
+    await deps.leases.remove(tokenEntryId(handle.accessor));
+  } while (deps.now() - written > TOMBSTONE_MS / 2);
 }

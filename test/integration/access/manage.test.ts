@@ -48,7 +48,7 @@ describe('an operator', () => {
   it('has a secret rotated, and a worker is sent', async () => {
     expect(await rotate('app-database', operator)).toMatchObject({
       status: 202,
-      body: { name: 'app-database', due: expect.any(String) },
+      body: { name: 'app-database', generation: 1, next_rotation: expect.any(String) },
     });
     expect(functions.published).toMatchObject([{ type: 'rotation.due', data: { shard: 0 } }]);
     expect(functions.audited).toMatchObject([

@@ -214,6 +214,7 @@ class LeaseRun {
         vault: this.#vaultOf(actor),
         book,
         policy: POLICY,
+        authNamespace: '',
         now: this.#now,
         random: () => 0.5,
         metrics: noMetrics,

@@ -48,7 +48,7 @@ async function issue(kill?: KillPoint) {
 
 /** Visits every shard, as the scan would have it, until it is stopped. */
 async function keepLeases(stopped: AbortSignal): Promise<void> {
-  const deps = { ...world.rotate, book: world.leases, metrics: noMetrics, policy: POLICY };
+  const deps = { ...world.rotate, book: world.leases, metrics: noMetrics, policy: POLICY, authNamespace: '' };
   while (!stopped.aborted) {
     for (const { shard } of await world.leases.scan()) {
       await renewShard(deps, { shard, idle_parents: [], ending_parents: {}, scanned_at: world.now() });

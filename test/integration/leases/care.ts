@@ -83,6 +83,7 @@ export class Care {
         vault: with_.vault ?? vault,
         book,
         policy,
+        authNamespace: '',
         bus: { publish: (events) => this.publish(events) },
         metrics: noMetrics,
         now: () => this.clock.now,

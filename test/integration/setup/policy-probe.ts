@@ -1,6 +1,5 @@
 import * as z from 'zod';
-import { within } from '../../../lib/host/setup/within.ts';
-import { joinPath } from '../../../lib/vault/addressing.ts';
+import { joinPath, within } from '../../../lib/vault/addressing.ts';
 import { VaultError } from '../../../lib/vault/errors.ts';
 import { authAnswer } from '../../../lib/vault/tokens.ts';
 import type { Transport, TransportRequest } from '../../../lib/vault/transport.ts';

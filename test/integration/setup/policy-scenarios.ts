@@ -6,7 +6,6 @@ import { issueSecret } from '../../../lib/access/issue.ts';
 import { Book } from '../../../lib/agenda/book.ts';
 import { DELIVERIES, ROTATIONS } from '../../../lib/agenda/hint.ts';
 import type { FunctionName } from '../../../lib/host/identities.ts';
-import { within } from '../../../lib/host/setup/within.ts';
 import {
   type Wired,
   wireFetch,
@@ -29,7 +28,7 @@ import { ManagedSecrets } from '../../../lib/rotation/managed-secrets.ts';
 import { demandRotation, rotateShard } from '../../../lib/rotation/rotate.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
-import { joinPath, namespaceOfLease } from '../../../lib/vault/addressing.ts';
+import { joinPath, namespaceOfLease, within } from '../../../lib/vault/addressing.ts';
 import { VaultError } from '../../../lib/vault/errors.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { tokenNamespaceOf } from '../../../lib/vault/mounts.ts';
@@ -60,10 +59,7 @@ export const SCENARIOS: Readonly<
       await book.add({ ...lease, due: 0 });
       await book.add({ ...(await tokenEntry(world)), due: 0 });
       await book.add({ ...(await issueLease(world)), due: 0, retire_at: 1 });
-      // Only where the wrapping token and the lease are in the same namespace.
-      if (namespaceOfLease(lease.id, world.namespace, world.authNamespace) === world.authNamespace) {
-        await book.add({ ...(await issueLease(world)), due: 0, wrap: await unopened(world) });
-      }
+      await book.add({ ...(await issueLease(world)), due: 0, wrap: await unopened(world) });
       // Older than any tombstone, so it is asked whether it lives.
       const old = JSON.stringify({ op: 'add', entry: await issueLease(world) });
       const name = ulid(world.client.now() - 2 * 3_600_000);
@@ -218,8 +214,7 @@ async function issueLease(world: PolicyWorld): Promise<LeaseEntry> {
 
 /** A token in the namespace of the leases, as an attempt's is. */
 async function tokenEntry(world: PolicyWorld) {
-  const source = joinPath(world.namespace, 'database/creds/app');
-  const namespace = await tokenNamespaceOf(world.vault, source, world.namespace, world.authNamespace);
+  const namespace = await tokenNamespaceOf(world.vault, world.namespace, world.authNamespace);
   const { auth } = await world.admin.read(
     authAnswer,
     'POST',
