@@ -161,6 +161,8 @@ describe('messages merged into a shard', () => {
     const state = stateOf([], [['a', 1_000]]);
     expect(withoutOldTombstones(state, [], 1_000 + TOMBSTONE_MS)).toBe(state);
     expect(withoutOldTombstones(state, [], 1_001 + TOMBSTONE_MS)).toEqual(stateOf([]));
+    // While the message is still there, so is what keeps it out.
+    expect(withoutOldTombstones(state, [one], 1_001 + TOMBSTONE_MS)).toBe(state);
   });
 
   it('keep their tombstone for as long as they are seen, however old it is', () => {

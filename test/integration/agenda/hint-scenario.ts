@@ -140,7 +140,7 @@ class HintRun {
       now: () => this.#now,
       claimMs: CLAIM_MS,
       parallel: 2,
-      work: (name) => this.#advance(rooms.secrets, name, left),
+      work: ({ id }) => this.#advance(rooms.secrets, id, left),
       onError: (error) => {
         throw error;
       },

@@ -9,6 +9,7 @@ import { createTransport, type Transport } from '../../../lib/vault/transport.ts
 import { admin, adminOf, uniqueName } from '../../support/admin.ts';
 import { type OwnServer, startOwnServer } from '../../support/own-server.ts';
 import { type Standby, startStandby } from '../../support/standby.ts';
+import { until } from '../../support/until.ts';
 
 let own: OwnServer;
 let standby: Standby;
@@ -21,14 +22,14 @@ beforeAll(async () => {
   own = await startOwnServer(binary);
   standby = await startStandby({ binary, leader: own.current().address, sealKeyFile: own.sealKeyFile });
   await adminOf(own.current()).request('POST', 'sys/mounts/state', { type: 'kv', options: { version: '2' } });
-  // What a mount that was just made says at a standby is waited for like what it says at the leader.
-  const { rootToken } = own.current();
-  const client = new VaultClient({
-    transport: createTransport({ address: standby.address }),
-    retry: patient,
+  // At a standby a mount that was just made is unknown at first, and then not ready, which is waited for as at the leader.
+  const [leader, follower] = [own.current().address, standby.address].map((address) => {
+    const client = new VaultClient({ transport: createTransport({ address }), retry: patient });
+    closing.push(client);
+    return new KvStore(actingWith(client, new Secret(own.current().rootToken)), 'state');
   });
-  closing.push(client);
-  await new KvStore(actingWith(client, new Secret(rootToken)), 'state').read('none');
+  await leader?.write('ready', {}, 0);
+  await until(async () => (await follower?.read('ready'))?.version === 1);
 });
 afterAll(async () => {
   await Promise.all(closing.map((client) => client.close()));
