@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { decodeTime, ulid } from 'ulid';
 import * as z from 'zod';
-import { LeasekeeperError } from '../errors.ts';
+import { codeOf, LeasekeeperError } from '../errors.ts';
 import { isVaultError, VaultError } from '../vault/errors.ts';
 import type { KvStore } from '../vault/kv-store.ts';
 import {
@@ -32,7 +32,14 @@ export interface BookOptions<E extends AgendaEntry> {
   readonly random: () => number;
   /** Asked for an entry whose message is older than every tombstone. Default: believed. */
   readonly isAlive?: (entry: E) => Promise<boolean>;
+  /** Told of what needs a person. The rest of the book goes on. */
+  readonly onTrouble?: (trouble: BookTrouble) => void;
 }
+
+/** A shard without room for an entry, which waits in the inbox; a message, or a whole shard, that cannot be read. */
+export type BookTrouble =
+  | { readonly kind: 'shard_full' | 'shard_unreadable'; readonly shard: number }
+  | { readonly kind: 'message_unreadable'; readonly shard: number; readonly message: string };
 
 /** What a visit changes. `remove` leaves a tombstone, so that a late message cannot bring the id back; `forget` leaves none. */
 export interface ShardDelta<E extends AgendaEntry> {
@@ -75,8 +82,7 @@ export class Book<E extends AgendaEntry> {
   readonly #random: () => number;
   readonly #isAlive: (entry: E) => Promise<boolean>;
   readonly #limit = pLimit(PARALLEL_REQUESTS);
-  readonly #full = new Set<number>();
-  readonly #unreadable = new Set<string>();
+  readonly #onTrouble: (trouble: BookTrouble) => void;
   #shards: Promise<number> | undefined;
 
   constructor(options: BookOptions<E>) {
@@ -85,6 +91,7 @@ export class Book<E extends AgendaEntry> {
     this.#now = options.now;
     this.#random = options.random;
     this.#isAlive = options.isAlive ?? (() => Promise.resolve(true));
+    this.#onTrouble = options.onTrouble ?? (() => {});
   }
 
   /** Writes `about` when the book is new. The number of shards of a book never changes: an existing book keeps its own. */
@@ -127,11 +134,22 @@ export class Book<E extends AgendaEntry> {
     return Promise.all(
       numbers.map((shard) =>
         this.#limit(async () => {
-          const { state } = await this.#readShard(shard);
-          return { shard, entries: [...state.entries.values()], fresh: folders.has(`${shard}/`) };
+          return this.#scanShard(shard, folders.has(`${shard}/`));
         }),
       ),
     );
+  }
+
+  /** A shard that cannot be read is left out and told of: the leases in the others must not die with it. */
+  async #scanShard(shard: number, fresh: boolean): Promise<ScannedShard<E>> {
+    try {
+      const { state } = await this.#readShard(shard);
+      return { shard, entries: [...state.entries.values()], fresh };
+    } catch (error) {
+      if (codeOf(error) !== 'agenda_unreadable') throw error;
+      this.#onTrouble({ kind: 'shard_unreadable', shard });
+      return { shard, entries: [], fresh: false };
+    }
   }
 
   /**
@@ -199,16 +217,8 @@ export class Book<E extends AgendaEntry> {
     const known = messages.filter(
       ({ message }) => message.op === 'add' && before.state.entries.has(message.entry.id),
     );
-    if (removals.length + known.length < messages.length) this.#full.add(shard);
+    if (removals.length + known.length < messages.length) this.#onTrouble({ kind: 'shard_full', shard });
     return this.#tryToWrite(shard, before, [...removals, ...known], apply);
-  }
-
-  /** What needs a person, since the last call: shards without room for an entry, and messages that cannot be read. */
-  takeTroubles(): { readonly fullShards: readonly number[]; readonly unreadableMessages: readonly string[] } {
-    const troubles = { fullShards: [...this.#full], unreadableMessages: [...this.#unreadable] };
-    this.#full.clear();
-    this.#unreadable.clear();
-    return troubles;
   }
 
   async #withoutDead(
@@ -257,7 +267,7 @@ export class Book<E extends AgendaEntry> {
         this.#limit(async () => {
           const { entry } = await this.#store.read(`${folder}/${name}`);
           if (entry === undefined) return undefined; // Another worker has merged and deleted it.
-          return this.#readMessage(name, entry.data);
+          return this.#readMessage(shard, name, entry.data);
         }),
       ),
     );
@@ -265,12 +275,12 @@ export class Book<E extends AgendaEntry> {
   }
 
   /** A message that cannot be read stays where it is and is reported; it must not stop the shard. */
-  #readMessage(name: string, data: unknown): ReceivedMessage<E> | undefined {
+  #readMessage(shard: number, name: string, data: unknown): ReceivedMessage<E> | undefined {
     try {
       const message = messageSchema(this.kind.entry).parse(JSON.parse(inboxDocument.parse(data).message));
       return { name, writtenAt: decodeTime(name), message };
     } catch {
-      this.#unreadable.add(name);
+      this.#onTrouble({ kind: 'message_unreadable', shard, message: name });
       return undefined;
     }
   }

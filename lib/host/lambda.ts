@@ -4,6 +4,7 @@ import { createLogger } from '../telemetry/log.ts';
 import { VaultClient } from '../vault/client.ts';
 import { createTransport } from '../vault/transport.ts';
 import { type Environment, readConfig } from './config.ts';
+import { countExchanges } from './exchange-metrics.ts';
 import type { FunctionHost } from './function-host.ts';
 import { type FunctionName, identityOf } from './identities.ts';
 import type { Parts } from './wire.ts';
@@ -44,7 +45,7 @@ export function onLambda<Dependencies>(
     });
     return {
       config,
-      client: new VaultClient({ transport }),
+      client: new VaultClient({ transport, onExchange: countExchanges(metrics) }),
       metrics,
       logger,
       audit: createAudit({ logger }),

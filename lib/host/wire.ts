@@ -202,7 +202,7 @@ function baseOf(parts: Omit<Parts, 'bus'>, name: FunctionName) {
 }
 
 function bookOf<E extends AgendaEntry>(
-  base: { readonly store: KvStore; readonly now: () => number; readonly random: () => number },
+  base: Pick<ReturnType<typeof baseOf>, 'store' | 'now' | 'random' | 'logger' | 'metrics'>,
   kind: BookKind<E>,
   isAlive?: (entry: E) => Promise<boolean>,
 ): Book<E> {
@@ -211,6 +211,10 @@ function bookOf<E extends AgendaEntry>(
     store: base.store,
     now: base.now,
     random: base.random,
+    onTrouble: (trouble) => {
+      base.logger.error({ book: kind.name, ...trouble }, 'the agenda needs a person');
+      base.metrics.increment('leasekeeper_agenda_troubles_total', { book: kind.name, kind: trouble.kind });
+    },
     ...(isAlive === undefined ? {} : { isAlive }),
   });
 }

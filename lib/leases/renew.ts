@@ -297,7 +297,7 @@ function reportOf(
   results: ReadonlyMap<string, Settled>,
   told: number,
 ): RenewReport {
-  const settled = [...results.values()];
+  const settled = mine.flatMap(({ id }) => results.get(id) ?? []);
   const count = (kind: Settled['outcome']) => settled.filter(({ outcome }) => outcome === kind).length;
   return {
     renewed: settled.flatMap(({ entry, outcome }) =>

@@ -147,6 +147,7 @@ function report(
   now: number,
   published: number,
 ): ScanReport {
+  deps.metrics.set('leasekeeper_last_scan_timestamp_seconds', now / 1_000);
   const counts = Object.entries(books).map(([book, shards]) => {
     const dues = shards.flatMap(({ entries }) => entries.map(({ due }) => due));
     const overdue = dues.filter((due) => due <= now);

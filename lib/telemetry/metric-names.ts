@@ -80,10 +80,16 @@ export const METRICS = {
     unit: 'Count',
     labels: ['operation', 'outcome'],
   },
-  leasekeeper_retiring_generations: {
-    type: 'gauge',
-    help: 'Generations that were replaced and are not yet revoked.',
+  leasekeeper_agenda_troubles_total: {
+    type: 'counter',
+    help: 'Shards that are full or cannot be read, and messages that cannot be read, each time one is met.',
     unit: 'Count',
+    labels: ['book', 'kind'],
+  },
+  leasekeeper_last_scan_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the agenda was last scanned, in seconds since 1970.',
+    unit: 'Seconds',
     labels: [],
   },
   leasekeeper_fetches_total: {

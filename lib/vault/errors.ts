@@ -146,15 +146,23 @@ function quotaOrStandby(text: string): Refusal {
 }
 
 const LONGEST_REASON = 300;
+/** To the last `@`: a password may hold any character. */
+const USER_INFO = /\/\/[^\s"'`<>]*@/g;
+const PASSWORD = /\b(password|passwd|passphrase|pwd)["']?\s*[=:]\s*("[^"]*"?|'[^']*'?|[^\s,;}]+)/gi;
+/** Vault's own tokens, of either generation of their form. */
+const TOKEN = /\b(?:hv[sbr]|[sbr])\.[\w-]{20,}/g;
 
-/** Vault's error strings made fit for a log: bounded, one line, credentials in addresses taken out. */
+/** Vault's error strings made fit for a log: bounded, one line, without what databases quote of credentials. */
 export function presentable(reasons: readonly string[]): string[] {
-  return reasons.slice(0, 3).map((reason) =>
-    reason
-      .replace(/\s+/g, ' ')
-      .replace(/\/\/[^/\s@]+@/g, '//[secret]@')
-      .replace(/password=\S+/gi, 'password=[secret]')
-      .trim()
-      .slice(0, LONGEST_REASON),
-  );
+  return reasons
+    .slice(0, 3)
+    .map((reason) =>
+      reason
+        .replace(/\s+/g, ' ')
+        .replace(USER_INFO, '//[secret]@')
+        .replace(PASSWORD, '$1=[secret]')
+        .replace(TOKEN, '[secret]')
+        .trim()
+        .slice(0, LONGEST_REASON),
+    );
 }

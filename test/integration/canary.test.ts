@@ -11,6 +11,7 @@ import { createSigningSecret } from '../../lib/notices/signature.ts';
 import { testPostgresLogin } from '../../lib/rotation/probes/postgres.ts';
 import { createLogger } from '../../lib/telemetry/log.ts';
 import { Secret } from '../../lib/telemetry/secret.ts';
+import { appRoleAuth } from '../../lib/vault/auth/approle.ts';
 import { tokenAuth } from '../../lib/vault/auth/token.ts';
 import { isVaultError } from '../../lib/vault/errors.ts';
 import { receiveHttp } from '../notices/receiver.ts';
@@ -198,6 +199,12 @@ it('no secret value and no token is in anything that comes out, but the answer t
     .catch((error: unknown) => error);
   expect(isVaultError(denied, 'vault_denied')).toBe(true);
   outputs.push(printed('thrown by the client', denied));
+  const login = appRoleAuth({ roleId: 'x', secretId: new Secret(TYPED), mount: 'absent' }).login(
+    world.client,
+  );
+  outputs.push(printed('thrown by a login', await login.catch((error: unknown) => error)));
+  const lost = world.store.write('subscriptions/everything', { word: STATIC }, 99);
+  outputs.push(printed('thrown by a write', await lost.catch((error: unknown) => error)));
   outputs.push(
     printed('read by a probe', await testPostgresLogin(failing, { username: 'x', password: TYPED })),
   );

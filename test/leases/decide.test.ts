@@ -233,6 +233,11 @@ describe('after a renewal', () => {
     );
   });
 
+  it('tries once more before the end even when only five seconds are left', () => {
+    const last = afterRenewal(lease({ expire: NOW + 5_000 }), { kind: 'failed' }, NOW, POLICY, () => 0.99);
+    expect(last?.due).toBeLessThanOrEqual(NOW + 5_000);
+  });
+
   it('gives a lease up that no renewal of ours can have kept alive, though Vault will not say so', () => {
     const entry = lease({ expire: NOW });
     const failed = (now: number, one: CareEntry = entry) =>

@@ -1,4 +1,4 @@
-import { Client, escapeIdentifier } from 'pg';
+import { Client } from 'pg';
 
 /** How to reach a PostgreSQL as its superuser. */
 export interface PostgresLogin {
@@ -27,10 +27,4 @@ export async function withPostgres<Result>(
   } finally {
     await client.end();
   }
-}
-
-/** Creates a database and returns the superuser's login to it. */
-export async function createDatabase(inject: InjectPostgres, name: string): Promise<PostgresLogin> {
-  await withPostgres(inject, (client) => client.query(`CREATE DATABASE ${escapeIdentifier(name)}`));
-  return { ...inject('postgres'), database: name };
 }

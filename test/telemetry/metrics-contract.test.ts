@@ -32,12 +32,12 @@ describe.each(implementations)('the contract of Metrics: $title', ({ records, cr
     metrics.set('leasekeeper_agenda_due', 7, { book: 'leases' });
     metrics.set('leasekeeper_agenda_due', 3, { book: 'leases' });
     metrics.set('leasekeeper_agenda_due', 1, { book: 'rotations' });
-    metrics.set('leasekeeper_retiring_generations', 2);
+    metrics.set('leasekeeper_last_scan_timestamp_seconds', 2);
 
     expect(values(await read('leasekeeper_agenda_due'))).toEqual(
       recorded({ labels: { book: 'leases' }, value: 3 }, { labels: { book: 'rotations' }, value: 1 }),
     );
-    expect(values(await read('leasekeeper_retiring_generations'))).toEqual(
+    expect(values(await read('leasekeeper_last_scan_timestamp_seconds'))).toEqual(
       recorded({ labels: {}, value: 2 }),
     );
   });

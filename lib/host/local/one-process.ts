@@ -17,6 +17,7 @@ import type { AuthMethod } from '../../vault/auth/login.ts';
 import { VaultClient, type VaultExchange } from '../../vault/client.ts';
 import { createTransport } from '../../vault/transport.ts';
 import type { Config } from '../config.ts';
+import { countExchanges } from '../exchange-metrics.ts';
 import type { FunctionHost } from '../function-host.ts';
 import type { FunctionName } from '../identities.ts';
 import { type Parts, wireFetch, wireManage, wireNotify, wireRenew, wireRotate, wireScan } from '../wire.ts';
@@ -48,9 +49,13 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
   const { vaultAddress: address, ca } = config;
   const transport = createTransport({ address, ...(ca === undefined ? {} : { ca }) });
   const metrics = createPrometheusMetrics();
+  const count = countExchanges(metrics);
   const client = new VaultClient({
     transport,
-    ...(options.onExchange ? { onExchange: options.onExchange } : {}),
+    onExchange: (exchange) => {
+      count(exchange);
+      options.onExchange?.(exchange);
+    },
   });
   const bus = createInMemoryBus({
     onError: (err, worker) => logger.error({ err, worker }, 'worker failed'),

@@ -56,7 +56,7 @@ async function raw(target: string): Promise<number> {
 }
 
 it('has scanned the agenda, although nobody watches', async () => {
-  await expect.poll(() => scanned.length).toBeGreaterThan(3);
+  await expect.poll(() => scanned.length, { timeout: 20_000 }).toBeGreaterThan(3);
 });
 
 it('issues a lease and reads a secret', async () => {

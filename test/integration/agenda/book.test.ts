@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { ulid } from 'ulid';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Book, type BookOptions } from '../../../lib/agenda/book.ts';
+import { Book, type BookOptions, type BookTrouble } from '../../../lib/agenda/book.ts';
 import { packShard, SHARD_CAP_BYTES } from '../../../lib/agenda/shard.ts';
 import { leaseEntryOf } from '../../../lib/leases/adopt.ts';
 import { type CareEntry, LEASES } from '../../../lib/leases/entry.ts';
@@ -28,7 +28,7 @@ afterAll(async () => {
 });
 
 /** A new book of one shard, a clock, and processes on it that are moved by hand. */
-async function newBook(options: Partial<BookOptions<CareEntry>> = {}) {
+async function newBook(options: Partial<BookOptions<CareEntry>> = {}, shards = 1) {
   const folder = uniqueName('book');
   const clock = { now: Date.now() };
   const conductor = new Conductor({ real });
@@ -42,7 +42,7 @@ async function newBook(options: Partial<BookOptions<CareEntry>> = {}) {
       ...options,
     });
   const book = on(store);
-  await book.create(1);
+  await book.create(shards);
   const byHand = (actor: string) => {
     const client = new VaultClient({ transport: conductor.transportOf(actor), random: () => 0 });
     const vault = actingWith(client, new Secret(world.rootToken));
@@ -97,8 +97,9 @@ describe('a book', () => {
     expect(shard?.entries).toHaveLength(51);
   });
 
-  it('is not stopped by a message that cannot be read, and reports it once', async () => {
-    const { book, store, ids } = await newBook();
+  it('is not stopped by a message that cannot be read, and reports it', async () => {
+    const troubles: BookTrouble[] = [];
+    const { book, store, ids } = await newBook({ onTrouble: (trouble) => troubles.push(trouble) });
     await book.add(entry('before'));
     const poison = ulid();
     await store.write(`agenda/leases/inbox/0/${poison}`, { message: '{"op":"add","entry":{}}' }, 0);
@@ -106,13 +107,25 @@ describe('a book', () => {
     await book.add(entry('later'));
     await merge(book);
     expect(await ids()).toEqual(['before', 'later']);
-    expect(new Set(book.takeTroubles().unreadableMessages)).toEqual(new Set([poison, 'no-ulid']));
-    expect(book.takeTroubles().unreadableMessages).toEqual([]);
+    // Messages are read side by side.
+    expect(new Set(troubles)).toEqual(
+      new Set([poison, 'no-ulid'].map((message) => ({ kind: 'message_unreadable', shard: 0, message }))),
+    );
     expect(await store.list('agenda/leases/inbox/0')).toEqual([poison, 'no-ulid']);
   });
 
+  it('scans the other shards when one cannot be read, and reports it', async () => {
+    const troubles: BookTrouble[] = [];
+    const { book, store } = await newBook({ onTrouble: (trouble) => troubles.push(trouble) }, 2);
+    await store.write('agenda/leases/shards/0', { packed: 'not what it should be' }, 0);
+    const [first, second] = await book.scan();
+    expect([first?.entries, first?.fresh, second?.shard]).toEqual([[], false, 1]);
+    expect(troubles).toEqual([{ kind: 'shard_unreadable', shard: 0 }]);
+  });
+
   it('leaves additions to a full shard in its inbox, takes removals, and goes on when there is room', async () => {
-    const { book, store, ids } = await newBook();
+    const full: BookTrouble[] = [];
+    const { book, store, ids } = await newBook({ onTrouble: (trouble) => full.push(trouble) });
     const entries = Array.from({ length: 5_000 }, () => entry(randomBytes(90).toString('base64')));
     const kept: CareEntry[] = [];
     let size = 0;
@@ -124,16 +137,16 @@ describe('a book', () => {
     const more = entries.splice(0, 20);
     for (const one of more) await book.add(one);
     await merge(book);
-    expect(book.takeTroubles().fullShards).toEqual([0]);
+    expect(full.splice(0)).toContainEqual({ kind: 'shard_full', shard: 0 });
     expect(await ids()).toHaveLength(kept.length);
     expect(await store.list('agenda/leases/inbox/0')).toHaveLength(20);
     await book.remove(kept[0]?.id ?? '');
     await merge(book);
     expect(await ids()).toHaveLength(kept.length - 1);
-    expect(book.takeTroubles().fullShards).toEqual([0]);
+    expect(full.splice(0)).toContainEqual({ kind: 'shard_full', shard: 0 });
     for (const { id } of kept.slice(1, 30)) await book.remove(id);
     await merge(book);
-    expect(book.takeTroubles().fullShards).toEqual([]);
+    expect(full).toEqual([]);
     const all = [...kept.slice(30), ...more].map(({ id }) => id).sort();
     expect(await ids()).toEqual(all);
     expect(await store.list('agenda/leases/inbox/0')).toEqual([]);

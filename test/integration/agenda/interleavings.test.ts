@@ -28,15 +28,15 @@ const lease = async () =>
  */
 describe.concurrent('under any order of requests', () => {
   it.each([1, 2, 3, 4])('leases are never lost, doubled, brought back or overlooked (%i)', async () => {
-    await check(leaseScenarios(false), leases, 32);
+    await check(leaseScenarios(false), leases, 26);
   });
 
   it.each([1, 2])('nor when processes sleep for an hour in the middle (%i)', async () => {
-    await check(leaseScenarios(true), leases, 30);
+    await check(leaseScenarios(true), leases, 24);
   });
 
   it.each([1, 2, 3])('hints are never later than their documents (%i)', async () => {
-    await check(hintScenarios(), (scenario) => playHints(world, real, scenario), 60);
+    await check(hintScenarios(), (scenario) => playHints(world, real, scenario), 50);
   });
 });
 

@@ -6,8 +6,9 @@ import type { AuthMethod } from '../../../lib/vault/auth/login.ts';
 import { tokenAuth } from '../../../lib/vault/auth/token.ts';
 import { VaultClient, type VaultExchange } from '../../../lib/vault/client.ts';
 import { VaultSession } from '../../../lib/vault/session.ts';
-import { createTransport } from '../../../lib/vault/transport.ts';
+import { createTransport, type TransportRequest } from '../../../lib/vault/transport.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
+import { until } from '../../support/until.ts';
 
 const { request, read, address } = admin(inject);
 const mount = uniqueName('approle');
@@ -33,7 +34,10 @@ async function newRole(): Promise<AuthMethod> {
 }
 
 /** A session whose clock is moved by hand: without Vault's `Date` there is only the clock it is given. */
-function newSession(method: AuthMethod) {
+function newSession(
+  method: AuthMethod,
+  beforeAnswer: (request: TransportRequest) => Promise<void> = async () => {},
+) {
   const exchanges: VaultExchange[] = [];
   const failures: unknown[] = [];
   const clock = { now: Date.now() };
@@ -44,6 +48,7 @@ function newSession(method: AuthMethod) {
     transport: {
       exchange: async (asked) => {
         const answer = await real.exchange(asked);
+        await beforeAnswer(asked);
         return { ...answer, headers: { ...answer.headers, date: undefined } };
       },
       close: () => real.close(),
@@ -73,6 +78,22 @@ describe('a session by AppRole', () => {
     await fifty(look);
     expect(logins()).toBe(2);
     expect((await session.held()).accessor).not.toBe(accessor);
+  });
+
+  it('logs in once also for a request whose refusal comes when another has logged in already', async () => {
+    let old = '';
+    let refusals = 0;
+    const { session, look, logins, clock } = newSession(await newRole(), async ({ path, headers }) => {
+      if (!path.endsWith('lookup-self') || headers['x-vault-token'] !== old) return;
+      refusals += 1;
+      if (refusals === 2) await until(() => logins() === 2);
+    });
+    const held = await session.held();
+    await request('POST', 'auth/token/revoke-accessor', { accessor: held.accessor });
+    old = held.token.expose();
+    clock.now += 31_000;
+    await Promise.all([look(), look()]);
+    expect(logins()).toBe(2);
   });
 
   it('takes a refusal for what it is, and does not log in again for it', async () => {
