@@ -244,7 +244,9 @@ export function retireFailed(
 /** A rotation that somebody or something asks for. One that is under way already is as good. */
 export function demanded(state: RotationState, reason: RotationReason, now: number): RotationState {
   if (state.phase !== 'idle') return reason === 'leak' ? { ...state, reason } : state;
-  if (state.due !== undefined && state.due <= now && state.reason !== 'schedule') return state;
+  const waits = state.due !== undefined && state.due <= now && state.reason !== 'schedule';
+  // A leak is no reason like another: it takes the grace away.
+  if (waits && reason !== 'leak') return state;
   return { ...state, due: now, reason };
 }
 

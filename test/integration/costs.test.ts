@@ -1,15 +1,28 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { issueSecret } from '../../lib/access/issue.ts';
 import { packShard, SHARD_CAP_BYTES } from '../../lib/agenda/shard.ts';
 import { shardOf } from '../../lib/agenda/shard-of.ts';
 import { leaseEntryOf } from '../../lib/leases/adopt.ts';
 import type { CareEntry } from '../../lib/leases/entry.ts';
+import { deliverShard } from '../../lib/notices/deliver.ts';
+import { NoticeStore } from '../../lib/notices/notice-store.ts';
+import { recordDeliveries } from '../../lib/notices/record.ts';
+import { createSender } from '../../lib/notices/sender.ts';
+import { createSigningSecret } from '../../lib/notices/signature.ts';
 import { demandRotation, rotateShard } from '../../lib/rotation/rotate.ts';
+import { Secret } from '../../lib/telemetry/secret.ts';
+import { tokenAuth } from '../../lib/vault/auth/token.ts';
 import type { VaultExchange } from '../../lib/vault/client.ts';
+import { VaultSession } from '../../lib/vault/session.ts';
+import { receiveHttp } from '../notices/receiver.ts';
+import { adminOf } from '../support/admin.ts';
 import { createWorld, leaseSpecification, type WorldOptions } from '../support/world.ts';
 import { type Care, openCare } from './leases/care.ts';
 
 const MINUTE = 60_000;
+const authSchema = z.object({ auth: z.object({ client_token: z.string() }) });
 const POLICY = { scanIntervalMs: MINUTE, lookAheadMs: 70_000 };
 
 interface Cost {
@@ -94,33 +107,122 @@ afterAll(async () => {
   await Promise.all(opened.map(({ world }) => world.close()));
 });
 
-describe('what a scan costs', () => {
+/** One thing done in a book of that size, from nothing to done. */
+async function costsAt(entries: number): Promise<readonly Cost[]> {
+  const care = await newCare({ shards: 32 });
+  const { world } = care;
+  const named = (of: string) => `${of}, ${entries.toLocaleString('en')} leases`;
+  expect(await fillBook(care, entries, 32)).toBeLessThan(SHARD_CAP_BYTES);
+  // `about` of each book is read by the first use of it.
+  await Promise.all([world.rotations.scan(), world.deliveries.scan(), world.leases.shardOf('')]);
+  const scan = await measured(
+    named('scan, 10 due'),
+    care,
+    () => false,
+    async () => {
+      expect(await care.scan([])).toMatchObject({ entries, due: 10 });
+    },
+  );
+  await putOff(care);
+  const lease = await care.issue('app', { due: 0 });
+  const shard = await world.leases.shardOf(lease.id);
+  await world.leases.visit(shard, () => ({}));
+  const renewal = await measured(named('renewal of one lease'), care, isRenewal, async () => {
+    expect((await care.visit(shard)).renewed).toHaveLength(1);
+  });
+  await world.secrets.apply(leaseSpecification(world));
+  await rotateShard(world.rotate, { shard: 0 });
+  const isWork = ({ path }: VaultExchange) => !path.startsWith(world.stateMount);
+  const rotation = await measured(named('rotation'), care, isWork, async () => {
+    await demandRotation(world.rotate, 'app-database', 'demand');
+    await rotateShard(world.rotate, { shard: 0 });
+  });
+  const retiring = await measured(named('retiring the old generation'), care, isWork, async () => {
+    care.clock.now += 11_000;
+    await rotateShard(world.rotate, { shard: 0 });
+  });
+  const fetched = await measured(named('POST /v1/leases, caller known'), care, isWork, await fetching(care));
+  const noticed = await measured(named('notice, delivered at once'), care, () => false, await noticing(care));
+  return [scan, renewal, rotation, retiring, fetched, noticed];
+}
+
+/** Nothing of the filled book is due any more: its leases are not real ones. */
+async function putOff(care: Care): Promise<void> {
+  for (const { shard } of await care.world.leases.scan()) {
+    await care.world.leases.visit(shard, ({ entries }) => ({
+      set: [...entries.values()]
+        .filter(({ due }) => due <= care.clock.now + POLICY.lookAheadMs * 4)
+        .map((entry) => ({
+          ...entry,
+          due: entry.due + 60 * MINUTE,
+        })),
+    }));
+  }
+}
+
+/** What `fetch` does for a caller whose login it has. */
+async function fetching(care: Care): Promise<() => Promise<unknown>> {
+  const { world } = care;
+  const body = { policies: ['root'], ttl: '1h' };
+  const { auth } = await adminOf(world).read(authSchema, 'POST', 'auth/token/create', body);
+  const method = tokenAuth(new Secret(auth.client_token));
+  const vault = new VaultSession({ client: world.client, method });
+  await vault.held();
+  const deps = {
+    vault: world.vault,
+    book: world.leases,
+    policy: POLICY,
+    namespace: world.namespace,
+    authNamespace: '',
+    replaceGraceMs: 10_000,
+    now: world.now,
+  };
+  return () => issueSecret(deps, { vault, name: 'costs', who: {} }, { path: 'database/creds/app' });
+}
+
+/** What `notify` does with one outcome and one subscription, the receiver being well. */
+async function noticing(care: Care): Promise<() => Promise<unknown>> {
+  const { world } = care;
+  const receiver = await receiveHttp((_request, response) => response.writeHead(204).end());
+  const notices = new NoticeStore(world.store);
+  const secrets = [{ secret: createSigningSecret(randomBytes) }];
+  const subscription = {
+    id: 'costs',
+    url: `http://127.0.0.1:${receiver.port}/`,
+    types: ['*'],
+    names: ['*'],
+    secrets,
+  };
+  await notices.saveSubscription(subscription, 0);
+  const sender = createSender({ allow: ['http://127.0.0.1'] });
+  const deps = {
+    ...world.rotate,
+    notices,
+    sender,
+    book: world.deliveries,
+    sleep: () => Promise.resolve(),
+  };
+  const event = world.published.find((one) => one.type === 'secret.rotated');
+  if (event?.type !== 'secret.rotated') throw new Error('nothing was published');
+  return async () => {
+    await recordDeliveries(deps, event);
+    expect(await deliverShard(deps, { shard: 0 })).toBe(1);
+    await sender.close();
+  };
+}
+
+describe('what one thing costs', () => {
   it('is the same few requests with 100 leases and with 100,000', async () => {
-    const costs: Cost[] = [];
-    for (const entries of [100, 100_000]) {
-      const care = await newCare({ shards: 32 });
-      expect(await fillBook(care, entries, 32)).toBeLessThan(SHARD_CAP_BYTES);
-      // Once: `about` of each book is read by the first use of it.
-      await Promise.all([
-        care.world.rotations.scan(),
-        care.world.deliveries.scan(),
-        care.world.leases.shardOf(''),
-      ]);
-      const name = `scan, 10 due of ${entries.toLocaleString('en')} in 32 shards`;
-      costs.push(
-        await measured(
-          name,
-          care,
-          () => false,
-          async () => {
-            const report = await care.scan([]);
-            expect(report).toMatchObject({ entries, due: 10 });
-          },
-        ),
-      );
-    }
+    const [few, many] = [await costsAt(100), await costsAt(100_000)];
+    expect(many.map(({ requests }) => requests)).toEqual(few.map(({ requests }) => requests));
+    const [scan, renewal, rotation, retiring, fetched, noticed] = few.map(({ requests }) => requests);
     // One for each shard and one for the inbox; the two other books have one shard each.
-    for (const { requests } of costs) expect(requests).toBe(32 + 1 + 2 * (1 + 1));
+    expect(scan).toBe(32 + 1 + 2 * (1 + 1));
+    expect(renewal).toBeLessThanOrEqual(5);
+    expect(rotation).toBeLessThanOrEqual(40);
+    expect(retiring).toBeLessThanOrEqual(20);
+    expect(fetched).toBe(3);
+    expect(noticed).toBeLessThanOrEqual(16);
   });
 });
 
@@ -151,26 +253,6 @@ describe('what a visit costs beyond its renewals', () => {
     await care.visit(0);
     const cost = await measured('visit, nothing left to do', care, isRenewal, () => care.visit(0));
     expect(cost.requests).toBeLessThanOrEqual(2);
-  });
-});
-
-describe('what a rotation costs', () => {
-  it('is bounded, from the demand to the retired generation', async () => {
-    const care = await newCare({ shards: 1 });
-    const { world } = care;
-    await world.secrets.apply(leaseSpecification(world));
-    await rotateShard(world.rotate, { shard: 0 });
-    const isWork = ({ path }: VaultExchange) => !path.startsWith(world.stateMount);
-    const rotated = await measured('rotation of kind lease', care, isWork, async () => {
-      await demandRotation(world.rotate, 'app-database', 'demand');
-      await rotateShard(world.rotate, { shard: 0 });
-    });
-    expect(rotated.bookkeeping).toBeLessThanOrEqual(50);
-    const retired = await measured('retiring its old generation', care, isWork, async () => {
-      care.clock.now += 11_000;
-      await rotateShard(world.rotate, { shard: 0 });
-    });
-    expect(retired.bookkeeping).toBeLessThanOrEqual(20);
   });
 });
 
