@@ -1,4 +1,4 @@
-import type { LeasekeeperEvent } from '../../bus/events.ts';
+import { isOutcome, type LeasekeeperEvent } from '../../bus/events.ts';
 import type { ScanReport } from '../../leases/scan.ts';
 import type { ConsumerEvent } from './sample-consumers.ts';
 import type { ReceivedNotice } from './webhook-receiver.ts';
@@ -56,6 +56,7 @@ export class Account {
     rotationFailures: 0,
   };
   readonly #options: AccountOptions;
+  readonly #told = new Set<string>();
   #status = '';
   #scanned: ScanReport = { entries: 0, due: 0, oldestOverdueMs: 0, published: 0 };
   #statusAt: number;
@@ -79,7 +80,10 @@ export class Account {
     });
   }
 
+  /** An event may be published more than once, under one id: it is told and counted once. */
   event(event: LeasekeeperEvent): void {
+    if (this.#told.has(event.id)) return;
+    if (isOutcome(event)) this.#told.add(event.id);
     switch (event.type) {
       case 'secret.rotated': {
         this.counts.rotations += 1;
