@@ -1,6 +1,7 @@
 import { Secret } from '../telemetry/secret.ts';
 import { isPlainPath, joinPath } from '../vault/addressing.ts';
 import type { Mounts } from '../vault/mounts.ts';
+import { generationOf } from '../vault/published-generation.ts';
 import { readStatic } from '../vault/secrets.ts';
 import type { Caller } from './callers.ts';
 import { RequestError } from './problem.ts';
@@ -50,11 +51,4 @@ export function checkPath(path: string): void {
 export function isNamedBy(ifNoneMatch: string | undefined, etag: string): boolean {
   const tags = (ifNoneMatch ?? '').split(',').map((tag) => tag.trim().replace(/^W\//, ''));
   return tags.includes(etag) || tags.includes('*');
-}
-
-/** The generation that the metadata names, if it was written for this very version: metadata and value are two writes. */
-function generationOf(metadata: Readonly<Record<string, string>>, version: number): number | undefined {
-  if (metadata['managed-by'] !== 'leasekeeper' || metadata.version !== String(version)) return undefined;
-  const generation = Number(metadata.generation);
-  return Number.isSafeInteger(generation) ? generation : undefined;
 }

@@ -5,6 +5,7 @@ import { codeOf, LeasekeeperError } from '../errors.ts';
 import { joinPath } from '../vault/addressing.ts';
 import { isTransient, isVaultError } from '../vault/errors.ts';
 import { KvStore } from '../vault/kv-store.ts';
+import { generationMetadata } from '../vault/published-generation.ts';
 import type { EngineDependencies } from './engine-dependencies.ts';
 import {
   applied,
@@ -179,12 +180,7 @@ async function publish(
     const there = await store.read(path);
     if (there.version !== pv + 1 || !isDeepStrictEqual(there.entry?.data, value)) return there.version;
   }
-  await store.patchMetadata(path, {
-    'managed-by': 'leasekeeper',
-    name: secret.name,
-    generation: String(secret.state.g),
-    version: String(pv + 1),
-  });
+  await store.patchMetadata(path, generationMetadata(secret.name, secret.state.g ?? 0, pv + 1));
   return undefined;
 }
 

@@ -1,7 +1,8 @@
 import { joinPath } from '../vault/addressing.ts';
 import type { Vault } from '../vault/client.ts';
 import type { Mounts } from '../vault/mounts.ts';
-import { readStatic, type StaticSecret as VaultStaticSecret } from '../vault/secrets.ts';
+import { generationOf } from '../vault/published-generation.ts';
+import { readStatic } from '../vault/secrets.ts';
 import type { Served } from './access-log.ts';
 import type { SecretIdentity, SecretsManagerEmitter } from './events.ts';
 import { SecretCache } from './secret-cache.ts';
@@ -83,7 +84,7 @@ export class StaticSecrets {
       path,
       data: new SecretData(read.data),
       version: read.version,
-      generation: generationOf(read),
+      generation: generationOf(read.customMetadata, read.version),
       createdTime: read.createdTime,
       stale: false,
     };
@@ -96,18 +97,6 @@ export class StaticSecrets {
     }
     return { secret, requestId: read.requestId };
   }
-}
-
-/**
- * The generation of a managed secret stands in the custom metadata, which is written after the value: it counts only where it names
- * the version that was read.
- */
-export function generationOf(
-  read: Pick<VaultStaticSecret, 'version' | 'customMetadata'>,
-): number | undefined {
-  const { 'managed-by': managedBy, version, generation } = read.customMetadata;
-  if (managedBy !== 'leasekeeper' || version !== String(read.version)) return undefined;
-  return generation !== undefined && /^[1-9]\d*$/.test(generation) ? Number(generation) : undefined;
 }
 
 function identityOf({ version, generation }: StaticSecret): SecretIdentity {

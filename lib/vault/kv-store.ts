@@ -86,8 +86,8 @@ export class KvStore {
     return parseAnswer(metadataAnswer, answer, 'reading KV metadata').data?.current_version ?? 0;
   }
 
-  /** Sets keys of the custom metadata and leaves the others. At most 64 keys, 512 characters a value. */
-  async patchMetadata(path: string, customMetadata: Readonly<Record<string, string>>): Promise<void> {
+  /** Sets keys of the custom metadata, removes those that are null, and leaves the others. At most 64 keys, 512 characters a value. */
+  async patchMetadata(path: string, customMetadata: Readonly<Record<string, string | null>>): Promise<void> {
     await this.#vault.request({
       method: 'PATCH',
       path: joinPath(this.#mount, 'metadata', path),

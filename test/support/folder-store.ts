@@ -24,7 +24,7 @@ export class FolderStore extends KvStore {
     return super.version(`${this.#folder}/${path}`);
   }
 
-  override patchMetadata(path: string, customMetadata: Readonly<Record<string, string>>) {
+  override patchMetadata(path: string, customMetadata: Readonly<Record<string, string | null>>) {
     return super.patchMetadata(`${this.#folder}/${path}`, customMetadata);
   }
 

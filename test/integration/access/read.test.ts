@@ -68,18 +68,18 @@ describe('a secret in KV v2', () => {
 
   it('names its generation only when that was written for this very version', async () => {
     await write('four', { word: 'first' });
-    const managed = { 'managed-by': 'leasekeeper', generation: '7' };
+    const ours = { 'managed-by': 'leasekeeper' };
     const generation = async () => {
       const { body } = await read('app/four');
       return body !== null && typeof body === 'object' && 'generation' in body ? body.generation : undefined;
     };
 
     expect(await generation()).toBeUndefined();
-    await describeAs('four', { ...managed, version: '1' });
+    await describeAs('four', { ...ours, 'generation-of-version-1': '7' });
     expect(await generation()).toBe(7);
     await write('four', { word: 'second' });
     expect(await generation()).toBeUndefined();
-    await describeAs('four', { ...managed, 'managed-by': 'somebody', version: '2' });
+    await describeAs('four', { 'managed-by': 'somebody', 'generation-of-version-2': '8' });
     expect(await generation()).toBeUndefined();
   });
 

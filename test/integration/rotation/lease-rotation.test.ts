@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
 import { demandRotation, rotateShard } from '../../../lib/rotation/rotate.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
+import { generationOf } from '../../../lib/vault/published-generation.ts';
 import { createWorld, leaseSpecification, liveRoles, openWorld, type World } from '../../support/world.ts';
 
 describe.each(['prefix', 'namespace'] as const)('rotation of kind lease, layout %s', (layout) => {
@@ -26,10 +27,10 @@ describe.each(['prefix', 'namespace'] as const)('rotation of kind lease, layout 
     const [report] = await rotateShard(world.rotate, { shard: 0 });
     expect(report?.steps).toEqual(['begin', 'create', 'keep', 'test', 'promote']);
     const value = await published();
-    expect(value?.customMetadata).toMatchObject({
-      generation: '1',
-      version: '1',
+    expect(value?.customMetadata).toEqual({
       'managed-by': 'leasekeeper',
+      name: 'app-database',
+      'generation-of-version-1': '1',
     });
     expect(await works(value?.data)).toBe(true);
     expect(world.published.map(({ type }) => type)).toEqual(['secret.rotated']);
@@ -41,7 +42,7 @@ describe.each(['prefix', 'namespace'] as const)('rotation of kind lease, layout 
     await demandRotation(world.rotate, 'app-database', 'demand');
     await rotateShard(world.rotate, { shard: 0 });
     const fresh = await published();
-    expect(fresh?.customMetadata.generation).toBe('2');
+    expect(generationOf(fresh?.customMetadata ?? {}, fresh?.version ?? 0)).toBe(2);
     expect([await works(old), await works(fresh?.data)]).toEqual([true, true]);
     clock += 9_000;
     await rotateShard(world.rotate, { shard: 0 });

@@ -3,6 +3,7 @@ import { rotateSecret } from '../../../lib/rotation/engine.ts';
 import { demanded } from '../../../lib/rotation/machine.ts';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
+import { generationOf } from '../../../lib/vault/published-generation.ts';
 import {
   createWorld,
   leaseSpecification,
@@ -31,17 +32,18 @@ afterAll(() => world.close());
 async function consume(stopped: () => boolean) {
   const { path } = await world.mounts.find(`${described.namespace}/app/database`);
   const store = new KvStore(world.vault, path);
-  const seen = new Set<string>();
+  const seen = new Set<number>();
   const failures: string[] = [];
   let queries = 0;
   while (!stopped()) {
     const entry = (await store.read('database')).entry;
-    seen.add(entry?.customMetadata.generation ?? '');
+    const generation = generationOf(entry?.customMetadata ?? {}, entry?.version ?? 0);
+    seen.add(generation ?? 0);
     const until = Date.now() + CONSUMER_CACHE_MS;
     while (Date.now() < until && !stopped()) {
       const result = await testPostgresLogin({ ...described.postgres, tls: false }, entry?.data ?? {});
       queries += 1;
-      if (!result.ok) failures.push(`generation ${entry?.customMetadata.generation}: ${result.code}`);
+      if (!result.ok) failures.push(`generation ${generation}: ${result.code}`);
     }
   }
   return { queries, failures, generations: seen.size };

@@ -73,7 +73,7 @@ describe.each(layouts)('static secrets, layout %s', (layout) => {
     await put('inference-service/data/model-credentials', { key: 'g1' });
     const stamp = (generation: string, version: string) =>
       request('POST', `${ground.namespace}/inference-service/metadata/model-credentials`, {
-        custom_metadata: { 'managed-by': 'leasekeeper', generation, version },
+        custom_metadata: { 'managed-by': 'leasekeeper', [`generation-of-version-${version}`]: generation },
       });
     await stamp('4', '1');
     const manager = ground.manager({ refreshMs: 0 });

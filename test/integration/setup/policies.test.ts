@@ -43,9 +43,7 @@ describe('the policies of the functions', () => {
     const token = await SCENARIOS[name](world, parts);
     await parts.client.close();
     // Asking for the mounts of a namespace that is only a prefix is denied, which is the answer.
-    const denied = parts.recorder
-      .deniedTo(token)
-      .filter((path) => !path.includes('/sys/internal/ui/mounts'));
+    const denied = parts.recorder.deniedTo(token).filter((path) => !path.includes('/sys/internal/ui/mounts'));
     expect(denied).toEqual([]);
     const needs = parts.recorder.needsOf(token);
     return [...needs, ...needs.flatMap((need) => furtherNeeds(world, need))];
