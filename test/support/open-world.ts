@@ -59,7 +59,7 @@ export const TEST_POLICY: LeasePolicy = { scanIntervalMs: 5_000, lookAheadMs: 7_
 
 export function openWorld(world: WorldDescription, options: OpenOptions = {}): World {
   const exchanges: VaultExchange[] = [];
-  const real = createTransport({ address: world.address });
+  const real = createTransport({ address: world.address, answerTimeoutMs: 10_000 });
   const client = new VaultClient({
     transport: options.transport?.(real) ?? real,
     onExchange: (exchange) => exchanges.push(exchange),
