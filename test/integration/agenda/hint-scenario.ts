@@ -100,7 +100,8 @@ class HintRun {
     const { state } = await book.visit(0, () => ({}));
     const hint = state.entries.get(NAME);
     expect(hint, `a document due at ${due - this.#start} has no hint`).toBeDefined();
-    const latest = hint?.claim === undefined ? due : Math.max(due, this.#now + CLAIM_MS);
+    // An old message that is merged once more may give a hint its earlier time back; what is due now is sent a worker now, all the same.
+    const latest = Math.max(due, hint?.claim === undefined ? this.#now : this.#now + CLAIM_MS);
     expect(hint?.due, `for ${due - this.#start}`).toBeLessThanOrEqual(latest);
   }
 
