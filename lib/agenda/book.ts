@@ -15,6 +15,7 @@ import {
   withoutOldTombstones,
 } from './inbox.ts';
 import { type AgendaEntry, packShard, SHARD_CAP_BYTES, type ShardState, unpackShard } from './shard.ts';
+import { type ShardDelta, sameState, withDelta } from './shard-delta.ts';
 import { shardOf } from './shard-of.ts';
 
 /** What one kind of book holds and how it takes messages. */
@@ -40,13 +41,6 @@ export interface BookOptions<E extends AgendaEntry> {
 export type BookTrouble =
   | { readonly kind: 'shard_full' | 'shard_unreadable'; readonly shard: number }
   | { readonly kind: 'message_unreadable'; readonly shard: number; readonly message: string };
-
-/** What a visit changes. `remove` leaves a tombstone, so that a late message cannot bring the id back; `forget` leaves none. */
-export interface ShardDelta<E extends AgendaEntry> {
-  readonly set?: readonly E[];
-  readonly remove?: readonly string[];
-  readonly forget?: readonly string[];
-}
 
 /** One shard as a scan saw it. */
 export interface ScannedShard<E extends AgendaEntry> {
@@ -329,29 +323,4 @@ export class Book<E extends AgendaEntry> {
   #path(rest: string): string {
     return `agenda/${this.kind.name}/${rest}`;
   }
-}
-
-function withDelta<E extends AgendaEntry>(
-  state: ShardState<E>,
-  delta: ShardDelta<E>,
-  now: number,
-): ShardState<E> {
-  const entries = new Map(state.entries);
-  const tombstones = new Map(state.tombstones);
-  for (const entry of delta.set ?? []) entries.set(entry.id, entry);
-  for (const id of delta.forget ?? []) entries.delete(id);
-  for (const id of delta.remove ?? []) {
-    entries.delete(id);
-    tombstones.set(id, now);
-  }
-  return { entries, tombstones };
-}
-
-/** Entries are values that are replaced, never changed, so identity tells. */
-function sameState<E extends AgendaEntry>(a: ShardState<E>, b: ShardState<E>): boolean {
-  if (a.entries.size !== b.entries.size || a.tombstones.size !== b.tombstones.size) return false;
-  for (const [id, entry] of a.entries) if (b.entries.get(id) !== entry) return false;
-  // A second removal counts from its own time: a message on its way since the first one must not outlive the tombstone.
-  for (const [id, goneAt] of a.tombstones) if (b.tombstones.get(id) !== goneAt) return false;
-  return true;
 }

@@ -1,8 +1,9 @@
 import pLimit from 'p-limit';
 import { ulid } from 'ulid';
 import * as z from 'zod';
-import type { Book, BookKind, ShardDelta } from './book.ts';
+import type { Book, BookKind } from './book.ts';
 import type { ShardState } from './shard.ts';
+import type { ShardDelta } from './shard-delta.ts';
 
 /**
  * An entry of the books `rotations` and `deliveries`: a hint, never later than the document it points to. `for` is the version of that

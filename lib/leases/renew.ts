@@ -1,7 +1,8 @@
 import pLimit from 'p-limit';
 import { ulid } from 'ulid';
-import type { Book, ShardDelta, VisitedShard } from '../agenda/book.ts';
+import type { Book, VisitedShard } from '../agenda/book.ts';
 import type { ShardState } from '../agenda/shard.ts';
+import type { ShardDelta } from '../agenda/shard-delta.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { EventData } from '../bus/events.ts';
 import { codeOf } from '../errors.ts';
