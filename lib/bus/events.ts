@@ -36,6 +36,7 @@ export const rotationReasonSchema = z.enum([
   'lease_lost',
   'drift',
   'leak',
+  'supplied',
 ]);
 export type RotationReason = z.infer<typeof rotationReasonSchema>;
 
@@ -68,7 +69,7 @@ export const outcomeSchemas = {
   'secret.retired': z.object({
     ...secret,
     /** `grace`: no consumer is named, so the grace alone decided. */
-    reason: z.enum(['adopted', 'grace', 'idle', 'deadline', 'leak']),
+    reason: z.enum(['adopted', 'grace', 'idle', 'deadline', 'leak', 'removed']),
     /** Consumers that had not acknowledged. */
     not_adopted_by: z.array(z.string()),
   }),
@@ -80,6 +81,18 @@ export const outcomeSchemas = {
     failures: z.number().int(),
     next_attempt_at: moment,
   }),
+  /** An old generation cannot be revoked: it still works, and is tried again. */
+  'secret.retire_failing': z.object({
+    ...secret,
+    code: z.string(),
+    failures: z.number().int(),
+    next_attempt_at: moment,
+  }),
+  /** An old generation is kept past its deadline, as its specification says. */
+  'secret.retire_overdue': z.object({ ...secret, not_adopted_by: z.array(z.string()) }),
+  /** No longer managed; `credentials` says what becomes of them. */
+  'secret.removed': z.object({ ...secret, credentials: z.enum(['revoke', 'keep']) }),
+  /** `what` is a word such as `published_value_changed`, `lease_revoked` or `value_refused`. */
   'secret.drift': z.object({ ...secret, what: z.string() }),
   'subscription.disabled': z.object({ subscription: z.string(), reason: z.enum(['gone', 'failing']) }),
 } as const;
@@ -131,6 +144,9 @@ export const outcomeSchema = z.discriminatedUnion('type', [
   eventOf('secret.rotated'),
   eventOf('secret.retired'),
   eventOf('secret.rotation_failed'),
+  eventOf('secret.retire_failing'),
+  eventOf('secret.retire_overdue'),
+  eventOf('secret.removed'),
   eventOf('secret.drift'),
   eventOf('subscription.disabled'),
 ]);

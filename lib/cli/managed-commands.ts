@@ -1,6 +1,6 @@
-import { demanded } from '../rotation/machine.ts';
 import type { ManagedSecret } from '../rotation/managed-secrets.ts';
 import { unknownSecret } from '../rotation/managed-secrets.ts';
+import { demanded } from '../rotation/upkeep.ts';
 import { withVault } from './connection.ts';
 import { readVaultEnvironment } from './environment.ts';
 import type { CliIo } from './io.ts';
@@ -52,7 +52,7 @@ export async function rotateManaged(
 ): Promise<number> {
   const reason = options.leak ? 'leak' : 'demand';
   return withVault(await readVaultEnvironment(io.environment), async ({ vault, secrets }) => {
-    const { state } = await secrets.change(name, (before) => demanded(before, reason, vault.now()));
+    const { state } = await secrets.change(name, (before) => demanded(before, { reason }, vault.now()));
     const begun =
       state.phase === 'idle' ? 'due now; the next scan begins it' : `already under way (${state.phase})`;
     io.out(

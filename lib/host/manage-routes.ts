@@ -2,9 +2,9 @@ import { ulid } from 'ulid';
 import type { Caller } from '../access/callers.ts';
 import { problemOf, RequestError } from '../access/problem.ts';
 import { eventId } from '../bus/events.ts';
-import { demanded } from '../rotation/machine.ts';
 import type { ManagedSecret, ManagedSecrets } from '../rotation/managed-secrets.ts';
-import { nameSchema } from '../rotation/specification.ts';
+import { nameSchema } from '../rotation/specification-fields.ts';
+import { demanded } from '../rotation/upkeep.ts';
 import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer, proofIn } from './http-function.ts';
 import type { ManageDependencies } from './wire.ts';
 
@@ -42,7 +42,7 @@ async function rotate(
   const name = nameIn(request);
   if ((await secrets.read(name)) === undefined) throw unknownName(name);
   const reason = request.query.revoke === 'immediately' ? 'leak' : 'demand';
-  const secret = await secrets.change(name, (state) => demanded(state, reason, deps.now()));
+  const secret = await secrets.change(name, (state) => demanded(state, { reason }, deps.now()));
   const time = new Date(deps.now()).toISOString();
   const shard = await deps.shardOfSecret(name);
   // Only to be quick: the hint was posted with the change, so the next scan would find it.

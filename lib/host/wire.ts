@@ -15,10 +15,11 @@ import type { DeliverDependencies } from '../notices/deliver.ts';
 import { NoticeStore } from '../notices/notice-store.ts';
 import type { RecordDependencies } from '../notices/record.ts';
 import { createSender } from '../notices/sender.ts';
+import { gatherEvidence } from '../rotation/evidence/evidence.ts';
 import { ManagedSecrets } from '../rotation/managed-secrets.ts';
 import { runProbe } from '../rotation/probes/probe.ts';
 import type { RotateDependencies } from '../rotation/rotate.ts';
-import { leaseRotator } from '../rotation/rotators/lease.ts';
+import { openRotators } from '../rotation/rotators/kinds.ts';
 import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
@@ -79,17 +80,8 @@ export function wireRenew(parts: Parts): RenewDependencies & Wired {
 export function wireRotate(parts: Parts): RotateDependencies & Wired {
   const base = baseOf(parts, 'rotate');
   const { namespace, authNamespace } = parts.config;
-  const rotator = leaseRotator({
-    client: parts.client,
-    vault: base.session,
-    leases: bookOf(base, LEASES),
-    policy: base.policy,
-    namespace,
-    authNamespace,
-    runProbe,
-    now: base.now,
-  });
   const book = bookOf(base, ROTATIONS);
+  const mounts = new Mounts(base.session, authNamespace);
   return {
     ...base,
     bus: parts.bus,
@@ -97,8 +89,18 @@ export function wireRotate(parts: Parts): RotateDependencies & Wired {
     book,
     namespace,
     secrets: new ManagedSecrets({ store: base.store, book, now: base.now }),
-    mounts: new Mounts(base.session, authNamespace),
-    rotatorOf: () => rotator,
+    mounts,
+    runProbe,
+    gatherEvidence,
+    rotatorOf: openRotators({
+      ...base,
+      client: parts.client,
+      vault: base.session,
+      mounts,
+      leases: bookOf(base, LEASES),
+      namespace,
+      authNamespace,
+    }),
   };
 }
 

@@ -1,14 +1,19 @@
 import { ulid } from 'ulid';
+import { adoptionAt } from './adoption.ts';
+import { pendingPath, stuck } from './attempt-steps.ts';
 import type { EngineDependencies } from './engine-dependencies.ts';
-import { isTidy, nextStep, type Step, tidied } from './machine.ts';
+import { dueOf, isTidy, nextStep, type Step, tidied } from './machine.ts';
 import type { ManagedSecret } from './managed-secrets.ts';
 import type { RotationState } from './state.ts';
-import { pendingPath, perform, stuck } from './steps.ts';
+import { perform } from './steps.ts';
+import { lookForAdoption } from './upkeep-steps.ts';
 
 /** How a document was left: what the agenda's hint is settled by. */
 export interface EngineReport {
   readonly version: number;
   readonly state: RotationState;
+  /** When the document needs a worker next, in milliseconds; undefined: never by itself. */
+  readonly due: number | undefined;
   readonly steps: readonly Step['kind'][];
 }
 
@@ -26,16 +31,37 @@ export async function rotateSecret(
 ): Promise<EngineReport | undefined> {
   let secret = await deps.secrets.read(name);
   const steps: Step['kind'][] = [];
+  const tried = new Set<string | undefined>();
   if (secret !== undefined) secret = await tidy(deps, secret);
+  if (secret !== undefined) secret = await lookAtOnce(deps, secret);
   while (secret !== undefined) {
-    const step = nextStep(secret.state, deps.now(), me);
+    let step = nextStep(secret.state, secret.spec, deps.now(), me);
     if (step.kind === 'rest') break;
+    // A handle that could not be recorded: what hangs on it is given up with its attempt, before anything is made again.
+    if (step.kind === 'create' && tried.has(secret.state.att)) step = { kind: 'take-over' };
+    if (step.kind === 'create') tried.add(secret.state.att);
     if (steps.push(step.kind) > MOST_STEPS) throw stuck(name);
     secret = (await timed(deps, step, secret, me)) ?? (await deps.secrets.read(name));
   }
   if (secret === undefined) return undefined;
   secret = await tidy(deps, secret);
-  return { version: secret.version, state: secret.state, steps };
+  const { version, state, spec } = secret;
+  return { version, state, due: dueOf(state, spec), steps };
+}
+
+/** Whoever sent us here may have an acknowledgement to tell: it is looked for before the next look is due. */
+async function lookAtOnce(
+  deps: EngineDependencies,
+  secret: ManagedSecret,
+): Promise<ManagedSecret | undefined> {
+  const now = deps.now();
+  const { state, spec } = secret;
+  const early = state.retiring.find((one) => {
+    const at = adoptionAt(one, spec);
+    return at !== undefined && now >= one.notBefore && now < at;
+  });
+  if (early === undefined || state.paused !== undefined) return secret;
+  return (await lookForAdoption(deps, secret, early, false)) ?? deps.secrets.read(secret.name);
 }
 
 async function timed(
@@ -88,5 +114,5 @@ async function sweep(deps: EngineDependencies, secret: ManagedSecret): Promise<v
   const names = await deps.store.list(`pending/${secret.name}`);
   const current = (await deps.secrets.read(secret.name))?.state.att;
   const over = names.filter((name) => name !== current);
-  await Promise.all(over.map((name) => deps.store.deleteMetadata(pendingPath(secret, name))));
+  await Promise.all(over.map((name) => deps.store.deleteMetadata(pendingPath(secret.name, name))));
 }

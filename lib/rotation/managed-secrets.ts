@@ -6,13 +6,10 @@ import { LeasekeeperError } from '../errors.ts';
 import { isVaultError, VaultError } from '../vault/errors.ts';
 import type { KvStore } from '../vault/kv-store.ts';
 import { dueOf } from './machine.ts';
-import {
-  nextBySchedule,
-  type Specification,
-  type SpecificationInput,
-  specificationSchema,
-} from './specification.ts';
+import { kinds } from './rotators/kinds.ts';
+import { type Specification, type SpecificationInput, specificationSchema } from './specification.ts';
 import { initialState, type RotationState, rotationStateSchema } from './state.ts';
+import { rescheduled, restored } from './upkeep.ts';
 
 /** A specification as a person wrote it, already known to parse. */
 type SpecificationDocument = Readonly<Record<string, unknown>>;
@@ -76,14 +73,15 @@ export class ManagedSecrets {
     state: RotationState,
     input: SpecificationDocument = secret.input,
   ): Promise<ManagedSecret | undefined> {
-    await this.#postHint(secret, state);
+    const spec = specificationSchema.parse(input);
+    await this.#postHint(secret, state, spec);
     try {
       const version = await this.#deps.store.write(
         `secrets/${secret.name}`,
         { specification: input, state },
         secret.version,
       );
-      return { name: secret.name, input, spec: specificationSchema.parse(input), state, version };
+      return { name: secret.name, input, spec, state, version };
     } catch (error) {
       if (isVaultError(error, 'vault_cas_mismatch')) return undefined;
       if (error instanceof VaultError && error.processed === 'maybe') return undefined;
@@ -99,11 +97,11 @@ export class ManagedSecrets {
     const spec = specificationSchema.parse(input);
     return this.#retry(spec.name, async () => {
       const existing = await this.read(spec.name);
-      if (existing === undefined) {
-        const fresh = { name: spec.name, input, spec, state: initialState(this.#deps.now()), version: 0 };
-        return this.#create(fresh);
-      }
-      return this.save(existing, rescheduled(existing.state, spec), input);
+      const fresh = initialState(this.#deps.now(), kinds[spec.kind].begins);
+      if (existing === undefined)
+        return this.#create({ name: spec.name, input, spec, state: fresh, version: 0 });
+      const state = restored(existing.state, fresh);
+      return this.save(existing, rescheduled(state, spec, spreadOf(spec.name)), input);
     });
   }
 
@@ -132,13 +130,14 @@ export class ManagedSecrets {
   }
 
   async #create(secret: ManagedSecret): Promise<ManagedSecret | undefined> {
-    await this.#deps.book.add({ id: secret.name, due: dueOf(secret.state) ?? 0, for: 1 });
+    const due = dueOf(secret.state, secret.spec);
+    if (due !== undefined) await this.#deps.book.add({ id: secret.name, due, for: 1 });
     return this.save({ ...secret, state: { ...secret.state, due: undefined } }, secret.state);
   }
 
-  async #postHint(secret: ManagedSecret, state: RotationState): Promise<void> {
-    const before = dueOf(secret.state);
-    const after = dueOf(state);
+  async #postHint(secret: ManagedSecret, state: RotationState, spec: Specification): Promise<void> {
+    const before = dueOf(secret.state, secret.spec);
+    const after = dueOf(state, spec);
     if (after === undefined || (before !== undefined && before <= after)) return;
     await this.#deps.book.add({ id: secret.name, due: after, for: secret.version + 1 });
   }
@@ -158,11 +157,4 @@ export function unknownSecret(name: string): LeasekeeperError {
   return new LeasekeeperError('managed_secret_unknown', `There is no managed secret named ${name}.`, {
     hint: 'List what is managed, and check the name.',
   });
-}
-
-/** A new schedule counts from the last rotation. A rotation that was asked for, or is being retried, stays due when it was. */
-function rescheduled(state: RotationState, spec: Specification): RotationState {
-  if (state.phase !== 'idle' || state.cur === undefined || state.reason !== 'schedule' || state.failures > 0)
-    return state;
-  return { ...state, due: nextBySchedule(spec, state.cur.since, spreadOf(spec.name)) };
 }

@@ -4,7 +4,7 @@ import { GONE, type Hint, workOnHints } from '../agenda/hint.ts';
 import { type EventData, eventId, type LeasekeeperEvent, type RotationReason } from '../bus/events.ts';
 import { type EngineReport, rotateSecret } from './engine.ts';
 import type { EngineDependencies } from './engine-dependencies.ts';
-import { demanded, dueOf } from './machine.ts';
+import { demanded } from './upkeep.ts';
 
 export interface RotateDependencies extends EngineDependencies {
   readonly book: Book<Hint>;
@@ -30,7 +30,7 @@ export async function rotateShard(
       reports.push(report);
       // A writer that died between hint and document left a hint for a version that never came; now it comes.
       const version = Math.max(report.version, await deps.secrets.raiseTo(id, forVersion, report.version));
-      return { version, due: dueOf(report.state) };
+      return { version, due: report.due };
     },
   });
   return reports;
@@ -42,7 +42,7 @@ export async function demandRotation(
   name: string,
   reason: RotationReason,
 ): Promise<void> {
-  await deps.secrets.change(name, (state) => demanded(state, reason, deps.now()));
+  await deps.secrets.change(name, (state) => demanded(state, { reason }, deps.now()));
   await sendWorker(deps, name);
 }
 
@@ -55,7 +55,7 @@ export async function onLeaseOutcome(
   if (managed === undefined) return;
   const reason = event.type === 'lease.lost' ? 'lease_lost' : 'lease_expiring';
   await deps.secrets.change(managed.name, (state) =>
-    state.cur?.g === managed.generation ? demanded(state, reason, deps.now()) : state,
+    state.cur?.g === managed.generation ? demanded(state, { reason }, deps.now()) : state,
   );
   await sendWorker(deps, managed.name);
 }

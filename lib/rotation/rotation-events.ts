@@ -1,4 +1,5 @@
-import { type EventData, eventId, type LeasekeeperEvent } from '../bus/events.ts';
+import { eventId, type LeasekeeperEvent } from '../bus/events.ts';
+import { adoption, waitingFor } from './adoption.ts';
 import type { Specification } from './specification.ts';
 import type { Retiring, RotationState } from './state.ts';
 
@@ -10,7 +11,7 @@ import type { Retiring, RotationState } from './state.ts';
 export function rotatedEvent(
   state: RotationState,
   spec: Specification,
-  promoted: { readonly g: number; readonly version: number; readonly leaked: boolean },
+  promoted: { readonly g: number; readonly version: number | undefined; readonly leaked: boolean },
   now: number,
 ): LeasekeeperEvent<'secret.rotated'> {
   const { g, version, leaked } = promoted;
@@ -20,7 +21,7 @@ export function rotatedEvent(
     time: new Date(now).toISOString(),
     data: {
       ...subject(spec, g),
-      version,
+      ...(version === undefined ? {} : { version }),
       reason: state.reason,
       ...(state.cur === undefined
         ? {}
@@ -38,40 +39,83 @@ export function retiredEvent(
   spec: Specification,
   now: number,
 ): LeasekeeperEvent<'secret.retired'> {
-  const waiting = Object.keys(state.acks).filter((consumer) => (state.acks[consumer] ?? 0) <= one.g);
+  const waiting = one.why === 'removed' ? [] : waitingFor(one, state, spec);
   return {
     id: eventId(spec.name, one.g, 'secret.retired'),
     type: 'secret.retired',
     time: new Date(now).toISOString(),
     data: {
       ...subject(spec, one.g),
-      reason: retireReason(one, state, waiting.length),
-      not_adopted_by: waiting,
+      reason:
+        one.why === 'leak' || one.why === 'removed'
+          ? one.why
+          : (adoption(one, state, spec, now) ?? 'deadline'),
+      not_adopted_by: [...waiting],
     },
   };
 }
 
-function retireReason(
+/** An old generation that was to go cannot be revoked: it still works. */
+export function retireFailingEvent(
   one: Retiring,
-  state: RotationState,
-  waiting: number,
-): EventData<'secret.retired'>['reason'] {
-  if (one.why === 'leak') return 'leak';
-  if (Object.keys(state.acks).length === 0) return 'grace';
-  return waiting === 0 ? 'adopted' : 'deadline';
+  spec: Specification,
+  now: number,
+): LeasekeeperEvent<'secret.retire_failing'> {
+  return {
+    id: eventId(spec.name, one.g, one.notBefore, 'secret.retire_failing'),
+    type: 'secret.retire_failing',
+    time: new Date(now).toISOString(),
+    data: {
+      ...subject(spec, one.g),
+      code: one.failed ?? 'unknown',
+      failures: one.failures,
+      next_attempt_at: new Date(one.retryAt).toISOString(),
+    },
+  };
 }
 
-/** Somebody else has written to the published path. */
-export function driftEvent(
+/** An old generation is kept past its deadline, because consumers have not moved. */
+export function overdueEvent(
+  one: Retiring,
+  waiting: readonly string[],
+  spec: Specification,
+  now: number,
+): LeasekeeperEvent<'secret.retire_overdue'> {
+  return {
+    id: eventId(spec.name, one.g, 'secret.retire_overdue'),
+    type: 'secret.retire_overdue',
+    time: new Date(now).toISOString(),
+    data: { ...subject(spec, one.g), not_adopted_by: [...waiting] },
+  };
+}
+
+export function removedEvent(
   state: RotationState,
   spec: Specification,
   now: number,
-): LeasekeeperEvent<'secret.drift'> {
+): LeasekeeperEvent<'secret.removed'> {
+  const { at, credentials } = state.removed ?? { at: now, credentials: 'keep' };
   return {
-    id: eventId(spec.name, state.att ?? '', 'secret.drift'),
+    id: eventId(spec.name, at, 'secret.removed'),
+    type: 'secret.removed',
+    time: new Date(now).toISOString(),
+    data: { ...subject(spec, state.cur?.g ?? state.top), credentials },
+  };
+}
+
+/** Something has changed behind our back. `mark` tells one finding from a later one of the same sort. */
+export function driftEvent(
+  state: RotationState,
+  spec: Specification,
+  { what, mark }: { readonly what: string; readonly mark: string | number },
+  now: number,
+): LeasekeeperEvent<'secret.drift'> {
+  const generation = state.cur?.g ?? 0;
+  return {
+    id: eventId(spec.name, generation, what, mark, 'secret.drift'),
     type: 'secret.drift',
     time: new Date(now).toISOString(),
-    data: { ...subject(spec, state.cur?.g ?? 0), what: 'published_value_changed' },
+    data: { ...subject(spec, generation), what },
   };
 }
 
@@ -96,5 +140,10 @@ export function failedEvent(
 }
 
 function subject(spec: Specification, generation: number) {
-  return { name: spec.name, generation, path: spec.publish, consumers: spec.consumers };
+  return {
+    name: spec.name,
+    generation,
+    ...(spec.publish === undefined ? {} : { path: spec.publish }),
+    consumers: spec.consumers,
+  };
 }

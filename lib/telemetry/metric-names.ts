@@ -49,6 +49,18 @@ export const METRICS = {
     unit: 'Count',
     labels: ['name', 'outcome'],
   },
+  leasekeeper_retire_failures_total: {
+    type: 'counter',
+    help: 'Old generations that could not be revoked at a try, by name.',
+    unit: 'Count',
+    labels: ['name'],
+  },
+  leasekeeper_drift_total: {
+    type: 'counter',
+    help: 'Changes behind our back that were found, by what has changed.',
+    unit: 'Count',
+    labels: ['what'],
+  },
   leasekeeper_rotation_step_seconds: {
     type: 'histogram',
     help: 'How long one step of a rotation took.',

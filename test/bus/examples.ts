@@ -62,6 +62,24 @@ export const examples: { readonly [T in EventType]: LeasekeeperEvent<T> } = {
     time,
     data: { ...secret, step: 'test', code: 'probe_refused', failures: 1, next_attempt_at: time },
   },
+  'secret.retire_failing': {
+    id: 'evt_retire_failing',
+    type: 'secret.retire_failing',
+    time,
+    data: { ...secret, code: 'vault_revoke_failed', failures: 3, next_attempt_at: time },
+  },
+  'secret.retire_overdue': {
+    id: 'evt_retire_overdue',
+    type: 'secret.retire_overdue',
+    time,
+    data: { ...secret, not_adopted_by: ['inference-service'] },
+  },
+  'secret.removed': {
+    id: 'evt_removed',
+    type: 'secret.removed',
+    time,
+    data: { ...secret, credentials: 'revoke' },
+  },
   'secret.drift': {
     id: 'evt_drift',
     type: 'secret.drift',

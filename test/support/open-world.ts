@@ -5,10 +5,11 @@ import type { Bus } from '../../lib/bus/bus.ts';
 import type { LeasekeeperEvent } from '../../lib/bus/events.ts';
 import type { LeasePolicy } from '../../lib/leases/decide.ts';
 import { type CareEntry, LEASES } from '../../lib/leases/entry.ts';
+import { gatherEvidence } from '../../lib/rotation/evidence/evidence.ts';
 import { ManagedSecrets } from '../../lib/rotation/managed-secrets.ts';
 import { type RunProbe, runProbe } from '../../lib/rotation/probes/probe.ts';
 import type { RotateDependencies } from '../../lib/rotation/rotate.ts';
-import { leaseRotator } from '../../lib/rotation/rotators/lease.ts';
+import { openRotators } from '../../lib/rotation/rotators/kinds.ts';
 import { noMetrics } from '../../lib/telemetry/no-metrics.ts';
 import { Secret } from '../../lib/telemetry/secret.ts';
 import { actingWith } from '../../lib/vault/acting-with.ts';
@@ -82,23 +83,26 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
       return new Set(events.map(({ id }) => id));
     },
   };
-  const rotator = leaseRotator({
-    client,
-    vault,
-    leases,
-    policy,
-    namespace: world.namespace,
-    authNamespace: '',
-    runProbe: options.runProbe ?? runProbe,
-    now,
-  });
   const rotate: RotateDependencies = {
     secrets,
     store,
     vault,
     mounts,
     namespace: world.namespace,
-    rotatorOf: () => rotator,
+    runProbe: options.runProbe ?? runProbe,
+    gatherEvidence,
+    rotatorOf: openRotators({
+      client,
+      vault,
+      mounts,
+      store,
+      leases,
+      policy,
+      namespace: world.namespace,
+      authNamespace: '',
+      now,
+      random,
+    }),
     bus,
     metrics: noMetrics,
     now,

@@ -121,6 +121,24 @@ export class Account {
           path: event.data.path,
         });
         return;
+      case 'secret.retire_failing':
+        this.#line(
+          'failed',
+          `${event.data.name} g${event.data.generation} is not revoked: ${event.data.code}`,
+          {
+            name: event.data.name,
+            code: event.data.code,
+          },
+        );
+        return;
+      case 'secret.retire_overdue':
+        this.#line('overdue', `${event.data.name} g${event.data.generation} is kept past its deadline`, {
+          name: event.data.name,
+        });
+        return;
+      case 'secret.removed':
+        this.#line('removed', `${event.data.name} is no longer managed`, { name: event.data.name });
+        return;
       case 'secret.drift':
         this.#line('drift', `${event.data.name}: ${event.data.what}`, { name: event.data.name });
         return;

@@ -1,47 +1,55 @@
-import { Client } from 'pg';
 import * as z from 'zod';
 import { codeOf } from '../../errors.ts';
+import { type PostgresServer, withPostgresClient } from './postgres-client.ts';
 import type { ProbeResult } from './probe-result.ts';
+import { CA_UNUSED, caIsUsed, databaseServer, loginFields, portSchema } from './server-schema.ts';
+import { loginOf, type Value } from './value-fields.ts';
 
-const credentials = z.object({ username: z.string(), password: z.string() });
-const TIMEOUT_MS = 10_000;
+/** A PostgreSQL and a database in it. */
+export const postgresServer = {
+  ...databaseServer,
+  port: portSchema.default(5432),
+  database: z.string().min(1),
+};
 
-export interface PostgresProbe {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly tls: boolean;
+/** A login to PostgreSQL. */
+export const postgresProbeSchema = z
+  .strictObject({
+    kind: z.literal('postgres'),
+    ...postgresServer,
+    ...loginFields,
+    /** Run after the login, to see that the role may do its work. Its rows are read and dropped: let there be few. */
+    query: z.string().min(1).default('SELECT 1'),
+  })
+  .refine(caIsUsed, CA_UNUSED);
+
+export interface PostgresProbe extends PostgresServer {
+  readonly username_field?: string;
+  readonly password_field?: string;
+  readonly query?: string;
 }
 
 /** Logs in to PostgreSQL with the value's `username` and `password` and runs a query. */
-export async function testPostgresLogin(
-  probe: PostgresProbe,
-  value: Readonly<Record<string, unknown>>,
-): Promise<ProbeResult> {
-  const parsed = credentials.safeParse(value);
-  if (!parsed.success) return { ok: false, code: 'test_value_incomplete' };
-  const client = new Client({
-    host: probe.host,
-    port: probe.port,
-    database: probe.database,
-    user: parsed.data.username,
-    password: parsed.data.password,
-    ssl: probe.tls,
-    connectionTimeoutMillis: TIMEOUT_MS,
-    query_timeout: TIMEOUT_MS,
-    application_name: 'leasekeeper-test',
-  });
-  // pg reports a connection that breaks later on this event too; unheard it would end the process.
-  client.on('error', () => {});
+export async function testPostgresLogin(probe: PostgresProbe, value: Value): Promise<ProbeResult> {
+  const login = loginOf(value, probe);
+  if (!login.ok) return login;
   try {
-    await client.connect();
-    await client.query('SELECT 1');
+    await withPostgresClient(probe, login, (client) => client.query(probe.query ?? 'SELECT 1'));
     return { ok: true };
   } catch (error) {
-    // SQLSTATE 28P01 and 28000 are refused logins (PostgreSQL, appendix A); the message may quote the user and is left out.
-    const code = codeOf(error);
-    return { ok: false, code: code === '28P01' || code === '28000' ? 'test_login_refused' : 'test_failed' };
-  } finally {
-    await client.end().catch(() => {});
+    // The message may quote the user and is left out.
+    if (isRefusal(error)) return { ok: false, code: 'test_login_refused', refused: true };
+    return { ok: false, code: 'test_failed', refused: false };
   }
+}
+
+/** Where the server refuses a login for the role's sake; the rules of pg_hba.conf refuse a host, in `ClientAuthentication`. */
+const ABOUT_THE_ROLE = new Set(['auth_failed', 'InitializeSessionUserId']);
+
+/** SQLSTATE 28P01 is a wrong password; 28000 is also said of a host or a connection without TLS (PostgreSQL, appendix A). */
+function isRefusal(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code === '28P01') return true;
+  const routine = error instanceof Error && 'routine' in error ? error.routine : undefined;
+  return code === '28000' && typeof routine === 'string' && ABOUT_THE_ROLE.has(routine);
 }

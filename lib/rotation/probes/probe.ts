@@ -1,25 +1,39 @@
 import * as z from 'zod';
-import { testPostgresLogin } from './postgres.ts';
+import { testHttpRequest } from './http.ts';
+import { httpProbeSchema } from './http-schema.ts';
+import { mysqlProbeSchema, testMysqlLogin } from './mysql.ts';
+import { postgresProbeSchema, testPostgresLogin } from './postgres.ts';
 import type { ProbeResult } from './probe-result.ts';
+import { testCertificate } from './tls.ts';
+import { tlsProbeSchema } from './tls-schema.ts';
+import type { Value } from './value-fields.ts';
 
 /** How a new generation is tried before anybody gets it. */
 export const probeSchema = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('postgres'),
-    host: z.string().min(1),
-    port: z.number().int().min(1).max(65_535).default(5432),
-    database: z.string().min(1),
-    tls: z.boolean().default(true),
-  }),
+  postgresProbeSchema,
+  mysqlProbeSchema,
+  httpProbeSchema,
+  tlsProbeSchema,
 ]);
 export type Probe = z.infer<typeof probeSchema>;
 
-export type RunProbe = (probe: Probe, value: Readonly<Record<string, unknown>>) => Promise<ProbeResult>;
+/** Milliseconds; a certificate is valid or not at that time. */
+export interface ProbeClock {
+  readonly now: () => number;
+}
+
+export type RunProbe = (probe: Probe, value: Value, clock?: ProbeClock) => Promise<ProbeResult>;
 
 /** Tries a value for real. Never throws for a value that does not work. */
-export const runProbe: RunProbe = (probe, value) => {
+export const runProbe: RunProbe = (probe, value, { now } = { now: Date.now }) => {
   switch (probe.kind) {
     case 'postgres':
       return testPostgresLogin(probe, value);
+    case 'mysql':
+      return testMysqlLogin(probe, value);
+    case 'http':
+      return testHttpRequest(probe, value);
+    case 'tls':
+      return testCertificate(probe, value, now());
   }
 };

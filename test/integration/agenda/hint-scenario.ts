@@ -89,13 +89,13 @@ class HintRun {
     await this.#workThrough(direct, 10_000_000);
     const found = await direct.secrets.read(NAME);
     if (found !== undefined)
-      expect(dueOf(found.state) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(this.#now);
+      expect(dueOf(found.state, found.spec) ?? Number.POSITIVE_INFINITY).toBeGreaterThan(this.#now);
   }
 
   /** The hint is there and no later than the document; while a worker has it, no later than the end of its claim. */
   async #checkHint({ book, secrets }: Rooms): Promise<void> {
     const found = await secrets.read(NAME);
-    const due = found === undefined ? undefined : dueOf(found.state);
+    const due = found === undefined ? undefined : dueOf(found.state, found.spec);
     if (due === undefined) return;
     const { state } = await book.visit(0, () => ({}));
     const hint = state.entries.get(NAME);
@@ -153,10 +153,10 @@ class HintRun {
     for (;;) {
       const secret = await secrets.read(name);
       if (secret === undefined) return GONE;
-      const due = dueOf(secret.state);
+      const due = dueOf(secret.state, secret.spec);
       if (due === undefined || due > this.#now) return { version: secret.version, due };
       const saved = await secrets.save(secret, { ...secret.state, due: this.#at(left) });
-      if (saved !== undefined) return { version: saved.version, due: dueOf(saved.state) };
+      if (saved !== undefined) return { version: saved.version, due: dueOf(saved.state, saved.spec) };
     }
   }
 

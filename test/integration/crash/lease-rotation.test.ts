@@ -5,8 +5,8 @@ import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { outcomeSchema } from '../../../lib/bus/events.ts';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { demanded, dueOf } from '../../../lib/rotation/machine.ts';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
+import { demanded } from '../../../lib/rotation/upkeep.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { generationOf } from '../../../lib/vault/published-generation.ts';
 import type { KillPoint } from '../../crash/kill-switch.ts';
@@ -54,7 +54,7 @@ async function prepare(name: string): Promise<void> {
   });
   await world.secrets.apply(spec);
   await rotateSecret(world.rotate, name);
-  await world.secrets.change(name, (state) => demanded(state, 'demand', world.now()));
+  await world.secrets.change(name, (state) => demanded(state, { reason: 'demand' }, world.now()));
 }
 
 async function killedAt(point: KillPoint): Promise<{ name: string; killed: boolean }> {
@@ -73,7 +73,7 @@ async function killedAt(point: KillPoint): Promise<{ name: string; killed: boole
 async function recover(name: string): Promise<void> {
   for (let round = 0; round < 6; round += 1) {
     const report = await rotateSecret(world.rotate, name);
-    const due = report === undefined ? undefined : dueOf(report.state);
+    const due = report?.due;
     if (due === undefined || due > world.now() + 86_400_000) return;
     later += 130_000;
   }
@@ -148,7 +148,7 @@ async function inspect(name: string) {
     outbox: {},
   });
   expect(generation).toBe(2);
-  expect(published?.version).toBe(secret?.state.cur?.version);
+  expect(published?.version).toBe(secret?.state.cur?.published?.version);
   expect(generationOf(published?.customMetadata ?? {}, published?.version ?? 0)).toBe(2);
   const failed = events.filter((event) => event.startsWith('secret.rotation_failed'));
   expect(events.filter((event) => !failed.includes(event))).toEqual([

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { demanded } from '../../../lib/rotation/machine.ts';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
+import { demanded } from '../../../lib/rotation/upkeep.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { generationOf } from '../../../lib/vault/published-generation.ts';
 import {
@@ -52,7 +52,7 @@ async function consume(stopped: () => boolean) {
 /** Rotates as fast as the machine can, retiring what may be retired on the way. */
 async function rotateManyTimes(): Promise<void> {
   for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
-    await world.secrets.change('app-database', (state) => demanded(state, 'demand', world.now()));
+    await world.secrets.change('app-database', (state) => demanded(state, { reason: 'demand' }, world.now()));
     await rotateSecret(world.rotate, 'app-database');
   }
 }

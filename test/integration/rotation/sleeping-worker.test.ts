@@ -1,9 +1,9 @@
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { demanded } from '../../../lib/rotation/machine.ts';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
 import { runProbe } from '../../../lib/rotation/probes/probe.ts';
+import { demanded } from '../../../lib/rotation/upkeep.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { generationOf } from '../../../lib/vault/published-generation.ts';
 import { until } from '../../support/until.ts';
@@ -92,7 +92,7 @@ async function scene(name: string): Promise<Scene> {
   });
   await others.secrets.apply(spec);
   await rotateSecret(others.rotate, name);
-  await others.secrets.change(name, (state) => demanded(state, 'demand', others.now()));
+  await others.secrets.change(name, (state) => demanded(state, { reason: 'demand' }, others.now()));
   return { name, clock, others };
 }
 
@@ -101,7 +101,7 @@ async function meanwhile({ name, clock, others }: Scene): Promise<void> {
   clock.ahead += HOUR_MS;
   await rotateSecret(others.rotate, name);
   clock.ahead += HOUR_MS;
-  await others.secrets.change(name, (state) => demanded(state, 'demand', others.now()));
+  await others.secrets.change(name, (state) => demanded(state, { reason: 'demand' }, others.now()));
   await rotateSecret(others.rotate, name);
 }
 
