@@ -36,6 +36,8 @@ export interface OpenOptions {
   readonly bus?: Bus;
   readonly policy?: LeasePolicy;
   readonly runProbe?: RunProbe;
+  /** Default: a fault that does not stop the work stops the test. */
+  readonly onError?: (error: unknown) => void;
 }
 
 /** Everything the rooms need, as root and without a host: what the tests of the rooms work with. */
@@ -108,9 +110,11 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
     now,
     random,
     book: rotations,
-    onError: (error) => {
-      throw error;
-    },
+    onError:
+      options.onError ??
+      ((error) => {
+        throw error;
+      }),
   };
   return {
     ...world,
