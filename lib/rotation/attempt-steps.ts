@@ -48,7 +48,7 @@ function claimant(deps: EngineDependencies, secret: ManagedSecret, owner: string
   const { spec, state } = secret;
   const att = ulid(deps.now());
   const generation = state.g ?? Math.max(state.top, state.cur?.g ?? 0) + 1;
-  const attempt = { id: att, generation, spec, current: state.cur?.h, assertClaimed: () => {} };
+  const attempt = { id: att, generation, spec, ...surroundings(state), assertClaimed: () => {} };
   return { att, owner, intent: rotatorFor(deps, spec.kind).intent?.(attempt) };
 }
 
@@ -207,12 +207,17 @@ async function missingPending(deps: EngineDependencies, secret: ManagedSecret, s
 }
 
 function attemptOf(deps: EngineDependencies, secret: ManagedSecret): Attempt<Specification> {
-  const { att, g, cur, claimUntil = 0 } = secret.state;
+  const { att, g, claimUntil = 0 } = secret.state;
   if (att === undefined || g === undefined) throw stuck(secret.name);
   const assertClaimed = () => {
     if (deps.now() >= claimUntil) throw claimLost(secret.name);
   };
-  return { id: att, generation: g, spec: secret.spec, current: cur?.h, assertClaimed };
+  return { id: att, generation: g, spec: secret.spec, ...surroundings(secret.state), assertClaimed };
+}
+
+/** What an attempt has to know of the other generations. */
+function surroundings({ cur, retiring, reason }: ManagedSecret['state']) {
+  return { current: cur?.h, retiring: retiring.map(({ h }) => h), urgent: reason === 'leak' };
 }
 
 function handleOf(secret: ManagedSecret): Handle {

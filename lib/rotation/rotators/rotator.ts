@@ -19,6 +19,10 @@ export interface Attempt<Spec> {
   readonly spec: Spec;
   /** Of the generation that is current meanwhile; undefined for the first. */
   readonly current: Handle | undefined;
+  /** Of the generations on their way out, which may still be in use. */
+  readonly retiring: readonly Handle[];
+  /** The current one has leaked: what is on its way out is not spared for it. */
+  readonly urgent: boolean;
   /**
    * To be called right before a call that cannot be fenced by Vault. Throws `rotation_claim_lost` when another worker may have taken this
    * attempt over by now.
