@@ -3,7 +3,7 @@ import { type Caller, Callers } from '../access/callers.ts';
 import type { IssueDependencies } from '../access/issue.ts';
 import type { ReadDependencies } from '../access/read.ts';
 import { Book, type BookKind } from '../agenda/book.ts';
-import { DELIVERIES, ROTATIONS } from '../agenda/hint.ts';
+import { DELIVERIES, type Hint, ROTATIONS } from '../agenda/hint.ts';
 import type { AgendaEntry } from '../agenda/shard.ts';
 import type { Bus } from '../bus/bus.ts';
 import { codeOf } from '../errors.ts';
@@ -19,6 +19,7 @@ import { gatherEvidence } from '../rotation/evidence/evidence.ts';
 import { ManagedSecrets } from '../rotation/managed-secrets.ts';
 import { runProbe } from '../rotation/probes/probe.ts';
 import type { RotateDependencies } from '../rotation/rotate.ts';
+import { createHttpSender } from '../rotation/rotators/http/send-request.ts';
 import { openRotators } from '../rotation/rotators/kinds.ts';
 import type { Audit } from '../telemetry/audit.ts';
 import type { Logger } from '../telemetry/log.ts';
@@ -97,6 +98,7 @@ export function wireRotate(parts: Parts): RotateDependencies & Wired {
       client: parts.client,
       vault: base.session,
       mounts,
+      http: createHttpSender({ now: base.now }),
       leases: bookOf(base, LEASES),
       namespace,
       authNamespace,
@@ -149,20 +151,24 @@ export interface ManageDependencies extends Wired {
   readonly onError: (error: unknown, subject: string) => void;
   /** The documents, read and written as the caller. */
   readonly secretsOf: (caller: Caller) => ManagedSecrets;
-  readonly shardOfSecret: (name: string) => Promise<number>;
+  /** The state mount, as the caller. */
+  readonly storeOf: (caller: Caller) => KvStore;
+  /** With `manage`'s own identity: to send a worker to what was changed. */
+  readonly rotations: Book<Hint>;
 }
 
 export function wireManage(parts: Parts): ManageDependencies {
   const base = baseOf(parts, 'manage');
-  const own = bookOf(base, ROTATIONS);
+  const storeOf = (caller: Caller) => new KvStore(caller.vault, parts.config.stateMount);
   return {
     ...base,
     bus: parts.bus,
     callers: callersOf(parts),
     audit: parts.audit,
-    shardOfSecret: (name) => own.shardOf(name),
+    rotations: bookOf(base, ROTATIONS),
+    storeOf,
     secretsOf: (caller) => {
-      const store = new KvStore(caller.vault, parts.config.stateMount);
+      const store = storeOf(caller);
       return new ManagedSecrets({ store, book: bookOf({ ...base, store }, ROTATIONS), now: base.now });
     },
   };

@@ -1,10 +1,18 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { HttpSender } from '../../lib/rotation/rotators/http/send-request.ts';
 import type { Transport } from '../../lib/vault/transport.ts';
 
-/** Where a process kills itself: before or after its n-th outgoing call (counted from 1). */
+/**
+ * Where a process kills itself: before its n-th outgoing call (counted from 1), after the answer came, or in between, when the call is on
+ * its way and nobody knows what the other side has done.
+ */
 export interface KillPoint {
   readonly call: number;
-  readonly when: 'before' | 'after';
+  readonly when: 'before' | 'during' | 'after';
 }
+
+/** In-flight calls are cut off at one of these times after they were sent, in milliseconds, by turns. */
+const CUT_OFF_MS = [0, 1, 3, 8];
 
 /** Counts the outgoing calls of a process and kills it, by SIGKILL, at one of them. */
 export class KillSwitch {
@@ -17,10 +25,16 @@ export class KillSwitch {
 
   async call<T>(label: string, work: () => Promise<T>): Promise<T> {
     this.labels.push(label);
-    const mine = this.labels.length === this.#point?.call;
-    if (mine && this.#point?.when === 'before') await die();
-    const result = await work();
-    if (mine) await die();
+    const when = this.labels.length === this.#point?.call ? this.#point.when : undefined;
+    if (when === 'before') await die();
+    const working = work();
+    if (when === 'during') {
+      working.catch(() => {});
+      await sleep(CUT_OFF_MS[this.labels.length % CUT_OFF_MS.length]);
+      await die();
+    }
+    const result = await working;
+    if (when === 'after') await die();
     return result;
   }
 
@@ -28,6 +42,14 @@ export class KillSwitch {
     return {
       exchange: (request) =>
         this.call(`${request.method} ${shape(request.path)}`, () => real.exchange(request)),
+      close: () => real.close(),
+    };
+  }
+
+  http(real: HttpSender): HttpSender {
+    return {
+      send: (request) =>
+        this.call(`${request.method} ${shape(new URL(request.url).pathname)}`, () => real.send(request)),
       close: () => real.close(),
     };
   }
@@ -45,5 +67,5 @@ function shape(path: string): string {
     .replace(/^\/v1\//, '')
     .replace(/(ns|state)-[0-9a-f]+/g, '$1')
     .replace(/[0-9A-HJKMNP-TV-Z]{26}/g, '<ulid>')
-    .replace(/s-\d+-(before|after)/g, '<name>');
+    .replace(/s-\d+-(none|before|during|after)/g, '<name>');
 }

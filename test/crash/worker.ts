@@ -24,13 +24,15 @@ const jobSchema = z.object({
     z.object({ kind: z.literal('rotate'), name: z.string() }),
     z.object({ kind: z.literal('issue'), token: z.string() }),
   ]),
-  kill: z.object({ call: z.number(), when: z.enum(['before', 'after']) }).optional(),
+  kill: z.object({ call: z.number(), when: z.enum(['before', 'during', 'after']) }).optional(),
+  /** How far its clock is ahead, in milliseconds. */
+  later: z.number().default(0),
   /** The bus: published events are appended here, one JSON a line. */
   events: z.string(),
 });
-export type CrashJob = z.infer<typeof jobSchema>;
+export type CrashJob = z.input<typeof jobSchema>;
 
-const { world: described, job, kill, events } = jobSchema.parse(JSON.parse(process.argv[2] ?? ''));
+const { world: described, job, kill, later, events } = jobSchema.parse(JSON.parse(process.argv[2] ?? ''));
 const killSwitch = new KillSwitch(kill);
 const bus: Bus = {
   publish: (published) =>
@@ -41,8 +43,11 @@ const bus: Bus = {
 };
 const world = openWorld(described, {
   bus,
+  now: () => Date.now() + later,
   transport: (real) => killSwitch.transport(real),
+  http: (real) => killSwitch.http(real),
   runProbe: (probe, value) => killSwitch.call(`test ${probe.kind}`, () => runProbe(probe, value)),
+  onError: () => {},
 });
 
 if (job.kind === 'rotate') {

@@ -9,6 +9,7 @@ import { gatherEvidence } from '../../lib/rotation/evidence/evidence.ts';
 import { ManagedSecrets } from '../../lib/rotation/managed-secrets.ts';
 import { type RunProbe, runProbe } from '../../lib/rotation/probes/probe.ts';
 import type { RotateDependencies } from '../../lib/rotation/rotate.ts';
+import { createHttpSender, type HttpSender } from '../../lib/rotation/rotators/http/send-request.ts';
 import { openRotators } from '../../lib/rotation/rotators/kinds.ts';
 import { noMetrics } from '../../lib/telemetry/no-metrics.ts';
 import { Secret } from '../../lib/telemetry/secret.ts';
@@ -35,6 +36,7 @@ export interface OpenOptions {
   readonly transport?: (real: Transport) => Transport;
   readonly bus?: Bus;
   readonly policy?: LeasePolicy;
+  readonly http?: (real: HttpSender) => HttpSender;
   readonly runProbe?: RunProbe;
   /** Default: a fault that does not stop the work stops the test. */
   readonly onError?: (error: unknown) => void;
@@ -78,6 +80,7 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
   const deliveries = bookOf(DELIVERIES);
   const secrets = new ManagedSecrets({ store, book: rotations, now });
   const mounts = new Mounts(vault);
+  const sender = createHttpSender({ now });
   const published: LeasekeeperEvent[] = [];
   const bus: Bus = options.bus ?? {
     publish: async (events) => {
@@ -100,6 +103,7 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
       store,
       leases,
       policy,
+      http: options.http?.(sender) ?? sender,
       namespace: world.namespace,
       authNamespace: '',
       now,
@@ -131,6 +135,9 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
     rotate,
     policy,
     now,
-    close: () => client.close(),
+    close: async () => {
+      await sender.close();
+      await client.close();
+    },
   };
 }

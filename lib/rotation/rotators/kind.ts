@@ -5,6 +5,7 @@ import type { CareEntry } from '../../leases/entry.ts';
 import type { Vault, VaultClient } from '../../vault/client.ts';
 import type { KvStore } from '../../vault/kv-store.ts';
 import type { Mounts } from '../../vault/mounts.ts';
+import type { HttpSender } from './http/send-request.ts';
 import type { Rotator } from './rotator.ts';
 
 /** What rotators work with. */
@@ -20,6 +21,8 @@ export interface RotatorDependencies {
   /** VAULT_NAMESPACE and VAULT_AUTH_NAMESPACE. */
   readonly namespace: string;
   readonly authNamespace: string;
+  /** For services other than Vault. */
+  readonly http: HttpSender;
   readonly now: () => number;
   readonly random: () => number;
 }

@@ -9,7 +9,7 @@ import { renewShard } from '../../../lib/leases/renew.ts';
 import { noMetrics } from '../../../lib/telemetry/no-metrics.ts';
 import { Leases } from '../../../lib/vault/leases.ts';
 import type { KillPoint } from '../../crash/kill-switch.ts';
-import { runJob } from '../../crash/run-job.ts';
+import { bundleWorker, type RunJob } from '../../crash/run-job.ts';
 import { admin } from '../../support/admin.ts';
 import { until } from '../../support/until.ts';
 import { createWorld, liveRoles, openWorld, type World, type WorldDescription } from '../../support/world.ts';
@@ -21,11 +21,13 @@ const created = z.object({ auth: z.object({ client_token: z.string() }) });
 let described: WorldDescription;
 let world: World;
 let folder: string;
+let runJob: RunJob;
 
 beforeAll(async () => {
   described = await createWorld({ leaseTtl: `${LEASE_TTL_SECONDS}s`, leaseMaxTtl: '10m' });
   world = openWorld(described);
   folder = await mkdtemp(path.join(tmpdir(), 'leasekeeper-crash-'));
+  runJob = await bundleWorker(folder);
 });
 afterAll(async () => {
   await world.close();
@@ -57,11 +59,12 @@ async function keepLeases(stopped: AbortSignal): Promise<void> {
   }
 }
 
-it('leaves no lease that lives on unknown, killed before and after every outgoing call of POST /v1/leases', async () => {
+it('leaves no lease that lives on unknown, killed before, during and after every outgoing call of POST /v1/leases', async () => {
   const whole = await issue();
   if (whole.killed) throw new Error('nothing was to be killed');
   const points = whole.labels.flatMap((_, index): KillPoint[] => [
     { call: index + 1, when: 'before' },
+    { call: index + 1, when: 'during' },
     { call: index + 1, when: 'after' },
   ]);
   const limit = pLimit(3);
