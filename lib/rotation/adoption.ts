@@ -11,6 +11,11 @@ export function mayRetire(one: Retiring, state: RotationState, spec: Specificati
   return adoption(one, state, spec, now) !== undefined;
 }
 
+/** Whether one that is to be kept past its deadline has come there. */
+export function isOverdue(one: Retiring, spec: Specification, now: number): boolean {
+  return one.why === 'replaced' && spec.at_deadline === 'keep' && now >= one.deadline;
+}
+
 export type Adoption = 'grace' | 'adopted' | 'idle';
 
 /** Why a generation counts as adopted; undefined: it does not yet. Without anybody to wait for the grace alone decides. */

@@ -1,4 +1,4 @@
-import { adoptionAt, mayRetire } from './adoption.ts';
+import { adoptionAt, isOverdue, mayRetire } from './adoption.ts';
 import { retirementDue } from './retirement.ts';
 import type { Specification } from './specification.ts';
 import type { Reap, Retiring, RotationState } from './state.ts';
@@ -33,9 +33,7 @@ function retiringStep(state: RotationState, spec: Specification, now: number): S
   if (state.paused !== undefined) return undefined;
   const ripe = state.retiring.find((one) => now >= one.retryAt && mayRetire(one, state, spec, now));
   if (ripe !== undefined) return { kind: 'retire', generation: ripe };
-  const late = state.retiring.find(
-    (one) => !one.overdue && spec.at_deadline === 'keep' && now >= one.deadline,
-  );
+  const late = state.retiring.find((one) => isOverdue(one, spec, now) && !one.overdue);
   if (late !== undefined) return { kind: 'overdue', generation: late };
   const waiting = state.retiring.find((one) => now >= (adoptionAt(one, spec) ?? Number.POSITIVE_INFINITY));
   return waiting === undefined ? undefined : { kind: 'adoption', generation: waiting };
