@@ -194,7 +194,7 @@ function failed(deps: EngineDependencies, secret: ManagedSecret, step: FailedSte
 }
 
 /** How long the other side wants to be left alone, in milliseconds. */
-function retryAfterOf(error: unknown): number | undefined {
+export function retryAfterOf(error: unknown): number | undefined {
   if (typeof error !== 'object' || error === null || !('retryAfterMs' in error)) return undefined;
   return typeof error.retryAfterMs === 'number' ? error.retryAfterMs : undefined;
 }

@@ -4,7 +4,7 @@ import { isTransient, isVaultError } from '../vault/errors.ts';
 import { readAcknowledgements } from './acknowledgements.ts';
 import { waitingFor } from './adoption.ts';
 import { isOurs } from './attempt.ts';
-import { rotatorFor, type Stepped } from './attempt-steps.ts';
+import { retryAfterOf, rotatorFor, type Stepped } from './attempt-steps.ts';
 import type { EngineDependencies } from './engine-dependencies.ts';
 import type { ManagedSecret } from './managed-secrets.ts';
 import { publishedAt } from './published-path.ts';
@@ -109,7 +109,11 @@ async function findDrift(deps: EngineDependencies, { name, spec, state }: Manage
     if (!isOurs(state, version, spec)) return { what: 'published_value_changed', mark: version };
   }
   const what =
-    cur.kind === spec.kind ? await rotatorFor(deps, cur.kind).inspect?.(spec, endedOf(name, cur)) : undefined;
+    cur.kind === spec.kind
+      ? await rotatorFor(deps, cur.kind).inspect?.(spec, endedOf(name, cur), () =>
+          publishedValue(deps, state),
+        )
+      : undefined;
   if (what !== undefined) return { what, mark: cur.g };
   if (spec.test === undefined) return undefined;
   const value = await publishedValue(deps, state);
@@ -134,7 +138,8 @@ export async function reap(deps: EngineDependencies, secret: ManagedSecret, one:
   } catch (error) {
     if (isVaultError(error) && isTransient(error)) throw error;
     deps.onError(error, name);
-    return deps.secrets.save(secret, reapFailed(state, one, codeOf(error), deps.now(), deps.random));
+    const why = { code: codeOf(error), retryAfterMs: retryAfterOf(error) };
+    return deps.secrets.save(secret, reapFailed(state, one, why, deps.now(), deps.random));
   }
   return deps.secrets.save(secret, reapedOnce(state, one, deps.now()));
 }

@@ -153,11 +153,12 @@ export function reapedOnce(state: RotationState, one: Reap, now: number): Rotati
 export function reapFailed(
   state: RotationState,
   one: Reap,
-  code: string,
+  failed: { readonly code: string; readonly retryAfterMs?: number | undefined },
   now: number,
   random: () => number,
 ): RotationState {
-  return withReap(state, { ...one, next: now + backoff(Math.max(1, one.tries), random), failed: code });
+  const wait = Math.max(backoff(Math.max(1, one.tries), random), failed.retryAfterMs ?? 0);
+  return withReap(state, { ...one, tries: one.tries + 1, next: now + wait, failed: failed.code });
 }
 
 function withReap(state: RotationState, one: Reap): RotationState {

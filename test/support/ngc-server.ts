@@ -115,6 +115,11 @@ export class NgcServer {
     return key !== undefined;
   }
 
+  /** As somebody would in its console. */
+  revoke(keyId: string): void {
+    this.#keys.delete(keyId);
+  }
+
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const body = await text(request);
     const { method = '', url = '' } = request;

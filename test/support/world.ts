@@ -72,11 +72,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<WorldDesc
   return world;
 }
 
+type LeaseInput = Extract<SpecificationInput, { kind: 'lease' }>;
+
 /** A specification of kind `lease` that works in a world. */
 export function leaseSpecification(
   world: WorldDescription,
-  changes: Partial<SpecificationInput> = {},
-): SpecificationInput {
+  changes: Partial<LeaseInput> = {},
+): LeaseInput {
   return {
     kind: 'lease',
     name: 'app-database',

@@ -73,7 +73,12 @@ export interface Rotator<Spec> {
   /** Ends whatever an abandoned attempt has made. Called several times over a day. Throws when it cannot tell. */
   reap?(intent: Handle): Promise<void>;
   /** What has changed behind our back, as a word for the event `secret.drift`; undefined: nothing. */
-  inspect?(spec: Spec, current: Ended): Promise<string | undefined>;
+  inspect?(
+    spec: Spec,
+    current: Ended,
+    /** What is published of it; undefined when that is gone, or there is none. */
+    value: () => Promise<Value | undefined>,
+  ): Promise<string | undefined>;
   /** When the credential was last used, in milliseconds since the epoch; undefined when that cannot be told. */
   lastUsed?(ended: Ended): Promise<number | undefined>;
 }

@@ -187,7 +187,7 @@ describe.each(kindCases.map((one) => [one.kind, one] as const))('kind %s', (_kin
 /** What of a value is secret: long strings that are no name. */
 function secretsIn(value: Readonly<Record<string, unknown>> = {}): readonly string[] {
   return Object.entries(value)
-    .filter(([key]) => /password|secret|key|token/i.test(key) && !/_id$|_type$/.test(key))
+    .filter(([key]) => /password|secret|key|token/i.test(key) && !/_id$|_type$|_accessor$/.test(key))
     .map(([, one]) => one)
     .filter((one) => typeof one === 'string' && one.length > 8)
     .map(String);

@@ -46,7 +46,7 @@ export const requestFields = {
   expect_status: z.array(z.int().min(200).max(499)).min(1).optional(),
   /** Allows a URL of http: for servers on the same machine or network. */
   insecure_http: z.boolean().optional(),
-  /** From connecting to the answer's last byte; 15s when left out. */
+  /** To the answer's last byte; 15s when left out. */
   timeout: timeout.optional(),
 };
 
@@ -95,8 +95,8 @@ function urlProblem(url: string, insecure: boolean): string | undefined {
   }
   if (scheme === 'http' && !insecure) return 'expected https, or insecure_http: true';
   if (/[{}@%]/.test(authority)) return 'expected a host without placeholders, user name or password';
-  // A URL parser reads \ as / and drops line ends and tabs.
-  if (/[^\x21-\x7e]|[\\#]/.test(rest)) return 'expected visible ASCII without \\ and # in path and query';
+  // A URL parser drops line ends and tabs, and reads \ as /.
+  if (/[^\x21-\x7e]/.test(url) || /[\\#]/.test(rest)) return 'expected visible ASCII without \\ and #';
   if (placeholdersIn(rest).some(isSecretPlaceholder)) {
     return 'expected no secret in the URL, which is logged on its way; use a header or the body';
   }

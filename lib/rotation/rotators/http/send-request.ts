@@ -13,7 +13,7 @@ export interface HttpAnswer {
 export interface HttpSenderOptions {
   /** In place of the sender's own connections. Who gives it closes it. */
   readonly dispatcher?: Dispatcher;
-  /** Milliseconds for TCP and TLS together; default 5,000. */
+  /** Milliseconds for name resolution, TCP and TLS together; default 5,000. A request's own timeout cannot end it sooner. */
   readonly connectTimeoutMs?: number;
   /** Bytes; default 256 KiB. */
   readonly maxAnswerBytes?: number;
@@ -43,7 +43,8 @@ export function createHttpSender(options: HttpSenderOptions = {}): HttpSender {
         discard(answer.body);
         throw refusalOf(request, answer, now());
       }
-      return { status: answer.statusCode, body: parsed(await read(request, answer, maxAnswerBytes)) };
+      const text = await read(request, answer.statusCode, answer.body, maxAnswerBytes);
+      return { status: answer.statusCode, body: parsed(text) };
     },
     close: async () => {
       if (options.dispatcher === undefined) await dispatcher.close();
@@ -150,24 +151,27 @@ function faultOf(request: FilledRequest, error: unknown): HttpRequestError {
   });
 }
 
-async function read(request: FilledRequest, { statusCode, body }: Dispatcher.ResponseData, maxBytes: number) {
+async function read(
+  request: FilledRequest,
+  status: number,
+  body: AsyncIterable<Uint8Array>,
+  maxBytes: number,
+): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of body) {
       chunks.push(chunk);
       bytes += chunk.byteLength;
+      // Leaving the loop closes the connection.
       if (bytes > maxBytes) break;
     }
   } catch (error) {
     throw faultOf(request, error);
   }
   if (bytes <= maxBytes) return Buffer.concat(chunks).toString();
-  throw new HttpRequestError(
-    'http_answer_invalid',
-    `${label(request)} was answered ${statusCode} with more than ${maxBytes} bytes.`,
-    { status: statusCode, processed: 'maybe' },
-  );
+  const message = `${label(request)} was answered ${status} with more than ${maxBytes} bytes.`;
+  throw new HttpRequestError('http_answer_invalid', message, { status, processed: 'maybe' });
 }
 
 function discard(body: Dispatcher.ResponseData['body']): void {
