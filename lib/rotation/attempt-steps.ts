@@ -104,7 +104,9 @@ export async function keep(deps: EngineDependencies, secret: ManagedSecret, me: 
 export async function apply(deps: EngineDependencies, secret: ManagedSecret): Stepped {
   const handle = handleOf(secret);
   try {
-    const made = await rotatorOf(deps, secret).apply?.(attemptOf(deps, secret), handle);
+    const made = await rotatorOf(deps, secret).apply?.(attemptOf(deps, secret), handle, () =>
+      storedValue(deps, secret),
+    );
     return await deps.secrets.save(secret, applied(secret.state, made ?? handle, deps.now()));
   } catch (error) {
     // Not ours any more: whoever has it now goes on.
@@ -262,5 +264,10 @@ async function pendingValue(deps: EngineDependencies, secret: ManagedSecret): Pr
   const rotator = rotatorOf(deps, secret);
   const attempt = attemptOf(deps, secret);
   if (rotator.value !== undefined) return rotator.value(attempt, handleOf(secret));
-  return (await deps.store.read(pendingPath(secret.name, attempt.id))).entry?.data;
+  return storedValue(deps, secret);
+}
+
+async function storedValue(deps: EngineDependencies, secret: ManagedSecret): Promise<Value | undefined> {
+  const { att = '' } = secret.state;
+  return (await deps.store.read(pendingPath(secret.name, att))).entry?.data;
 }

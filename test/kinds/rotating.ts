@@ -3,6 +3,7 @@ import { type EngineReport, rotateSecret } from '../../lib/rotation/engine.ts';
 import type { ManagedSecret } from '../../lib/rotation/managed-secrets.ts';
 import { publishedAt } from '../../lib/rotation/published-path.ts';
 import type { Value } from '../../lib/rotation/rotators/rotator.ts';
+import type { SpecificationInput } from '../../lib/rotation/specification.ts';
 import { type Demand, demanded } from '../../lib/rotation/upkeep.ts';
 import type { World } from '../support/world.ts';
 import type { PreparedKind } from './kind-case.ts';
@@ -22,6 +23,14 @@ export async function publishedValue(world: World, name: string): Promise<Value 
   return (await store.read(path)).entry?.data;
 }
 
+/** A specification with other fields. Whether they fit is found out when it is applied. */
+export function changed(
+  input: SpecificationInput,
+  changes: Readonly<Record<string, unknown>>,
+): SpecificationInput {
+  return { ...input, ...changes };
+}
+
 /** Specifies a secret and brings it to generation 1. */
 export async function firstGeneration(
   world: World,
@@ -29,7 +38,7 @@ export async function firstGeneration(
   name: string,
   changes: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
-  const specified = { ...(await prepared.specify(name)), ...changes };
+  const specified = changed(await prepared.specify(name), changes);
   await prepared.beforeRotation?.(name);
   await world.secrets.apply(specified);
   // Kinds that have nothing to begin with begin when they are asked.

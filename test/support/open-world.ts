@@ -10,6 +10,7 @@ import { ManagedSecrets } from '../../lib/rotation/managed-secrets.ts';
 import { type RunProbe, runProbe } from '../../lib/rotation/probes/probe.ts';
 import type { RotateDependencies } from '../../lib/rotation/rotate.ts';
 import { createHttpSender, type HttpSender } from '../../lib/rotation/rotators/http/send-request.ts';
+import type { RotatorDependencies } from '../../lib/rotation/rotators/kind.ts';
 import { openRotators } from '../../lib/rotation/rotators/kinds.ts';
 import { noMetrics } from '../../lib/telemetry/no-metrics.ts';
 import { Secret } from '../../lib/telemetry/secret.ts';
@@ -55,6 +56,7 @@ export interface World extends WorldDescription {
   readonly published: LeasekeeperEvent[];
   readonly exchanges: VaultExchange[];
   readonly rotate: RotateDependencies;
+  readonly rotators: RotatorDependencies;
   readonly policy: LeasePolicy;
   readonly now: () => number;
   readonly close: () => Promise<void>;
@@ -88,6 +90,19 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
       return new Set(events.map(({ id }) => id));
     },
   };
+  const rotators: RotatorDependencies = {
+    client,
+    vault,
+    mounts,
+    store,
+    leases,
+    policy,
+    http: options.http?.(sender) ?? sender,
+    namespace: world.namespace,
+    authNamespace: '',
+    now,
+    random,
+  };
   const rotate: RotateDependencies = {
     secrets,
     store,
@@ -96,19 +111,7 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
     namespace: world.namespace,
     runProbe: options.runProbe ?? runProbe,
     gatherEvidence,
-    rotatorOf: openRotators({
-      client,
-      vault,
-      mounts,
-      store,
-      leases,
-      policy,
-      http: options.http?.(sender) ?? sender,
-      namespace: world.namespace,
-      authNamespace: '',
-      now,
-      random,
-    }),
+    rotatorOf: openRotators(rotators),
     bus,
     metrics: noMetrics,
     now,
@@ -133,6 +136,7 @@ export function openWorld(world: WorldDescription, options: OpenOptions = {}): W
     published,
     exchanges,
     rotate,
+    rotators,
     policy,
     now,
     close: async () => {

@@ -63,7 +63,12 @@ export interface Rotator<Spec> {
   /** Called once the handle is recorded: takes the credential out of its attempt's short life. False: it is gone already. */
   keep?(attempt: Attempt<Spec>, handle: Handle): Promise<boolean>;
   /** Makes the outside system accept the value. Only by the worker that holds the claim. What it returns replaces the handle. */
-  apply?(attempt: Attempt<Spec>, handle: Handle): Promise<Handle>;
+  apply?(
+    attempt: Attempt<Spec>,
+    handle: Handle,
+    /** What `create` has made; undefined when it made no value. */
+    value: () => Promise<Value | undefined>,
+  ): Promise<Handle>;
   /** Reads the value where it is kept. Without it, the value that `create` made waits at the pending path. */
   value?(attempt: Attempt<Spec>, handle: Handle): Promise<Value>;
   /** Besides the specification's own `test`. `value` is undefined for kinds that publish nothing. */

@@ -6,6 +6,7 @@ import { kindCases } from '../../kinds/cases.ts';
 import type { PreparedKind } from '../../kinds/kind-case.ts';
 import {
   ask,
+  changed,
   documentOf,
   firstGeneration,
   knownCredentials,
@@ -100,7 +101,7 @@ describe.each(kindCases.map((one) => [one.kind, one] as const))('kind %s', (_kin
     const { state } = await documentOf(world, 'undone');
     // Kinds that publish nothing have no value to try.
     if (before === undefined) return;
-    await world.secrets.apply({ ...(await prepared.specify('undone')), test: IMPOSSIBLE });
+    await world.secrets.apply(changed(await prepared.specify('undone'), { test: IMPOSSIBLE }));
     await rotateOnce(world, prepared, 'undone');
     const after = (await documentOf(world, 'undone')).state;
     expect(after).toMatchObject({ phase: 'idle', failures: 1, retiring: [], cur: { g: 1, h: state.cur?.h } });
