@@ -92,6 +92,12 @@ export default {
       ['@middy'],
     ),
     onlyIn(
+      'mysql-where-it-is-tested',
+      'Only a test of a new value ever speaks to MySQL.',
+      ['^lib/rotation/probes/'],
+      ['mysql2'],
+    ),
+    onlyIn(
       'postgres-where-it-is-tested',
       'Only rotation tries a database login, and only the one-process host runs a database.',
       ['^lib/rotation/', '^lib/host/local/'],

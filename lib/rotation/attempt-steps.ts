@@ -138,7 +138,7 @@ async function tryOut(
 ): Promise<ProbeResult> {
   const own = await rotatorOf(deps, secret).test?.(attemptOf(deps, secret), handleOf(secret), value);
   if (own?.ok === false || secret.spec.test === undefined || value === undefined) return own ?? { ok: true };
-  return deps.runProbe(secret.spec.test, value);
+  return deps.runProbe(secret.spec.test, value, { now: deps.now });
 }
 
 async function versionAt(deps: EngineDependencies, at: string): Promise<number> {

@@ -118,7 +118,7 @@ async function findDrift(deps: EngineDependencies, { name, spec, state }: Manage
   if (spec.test === undefined) return undefined;
   const value = await publishedValue(deps, state);
   if (value === undefined) return { what: 'published_value_missing', mark: cur.g };
-  const result = await deps.runProbe(spec.test, value);
+  const result = await deps.runProbe(spec.test, value, { now: deps.now });
   return !result.ok && result.refused ? { what: 'value_refused', mark: cur.g } : undefined;
 }
 

@@ -46,7 +46,8 @@ const world = openWorld(described, {
   now: () => Date.now() + later,
   transport: (real) => killSwitch.transport(real),
   http: (real) => killSwitch.http(real),
-  runProbe: (probe, value) => killSwitch.call(`test ${probe.kind}`, () => runProbe(probe, value)),
+  runProbe: (probe, value, clock) =>
+    killSwitch.call(`test ${probe.kind}`, () => runProbe(probe, value, clock)),
   onError: () => {},
 });
 

@@ -75,10 +75,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<WorldDesc
 type LeaseInput = Extract<SpecificationInput, { kind: 'lease' }>;
 
 /** A specification of kind `lease` that works in a world. */
-export function leaseSpecification(
-  world: WorldDescription,
-  changes: Partial<LeaseInput> = {},
-): LeaseInput {
+export function leaseSpecification(world: WorldDescription, changes: Partial<LeaseInput> = {}): LeaseInput {
   return {
     kind: 'lease',
     name: 'app-database',

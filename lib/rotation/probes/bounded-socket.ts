@@ -9,7 +9,7 @@ export async function withBoundedSocket<Result>(
   work: (socket: Socket) => Promise<Result>,
 ): Promise<Result> {
   const socket = new Socket();
-  // Clients listen themselves, but not before and after they use it; an unheard error would end the process.
+  // Clients listen themselves once they use it; before that an unheard error would end the process.
   socket.on('error', () => {});
   const deadline = setTimeout(
     () => socket.destroy(new Error('The server did not answer in time.')),

@@ -83,6 +83,11 @@ export const httpProbeSchema = z
     path: ['headers'],
     message: 'expected credentials as {{field}}, not in plain',
   })
+  .refine(
+    ({ headers, body, basic_auth }) =>
+      basic_auth !== undefined || [...Object.values(headers), body].some((text) => text?.includes('{{')),
+    { message: 'expected a {{field}} in a header or the body, or basic_auth: nothing of the value is tried' },
+  )
   .refine(({ headers }) => new Set(Object.keys(headers).map(lowered)).size === Object.keys(headers).length, {
     path: ['headers'],
     message: 'expected each header once',

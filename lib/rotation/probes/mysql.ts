@@ -41,8 +41,10 @@ const REFUSALS = new Set([
 export async function testMysqlLogin(probe: MysqlProbe, value: Value): Promise<ProbeResult> {
   const login = loginOf(value, probe);
   if (!login.ok) return login;
+  // Loaded when it is asked for: most rotations need no MySQL.
+  const mysql = await import('mysql2');
   try {
-    await withBoundedSocket(probe.timeout, (socket) => logInAndAsk(probe, login, socket));
+    await withBoundedSocket(probe.timeout, (socket) => logInAndAsk(mysql, probe, login, socket));
     return { ok: true };
   } catch (error) {
     // The message quotes the user and is left out.
@@ -51,10 +53,13 @@ export async function testMysqlLogin(probe: MysqlProbe, value: Value): Promise<P
   }
 }
 
-async function logInAndAsk(probe: MysqlProbe, login: Login, socket: Socket): Promise<void> {
+async function logInAndAsk(
+  { createConnection }: Pick<typeof import('mysql2'), 'createConnection'>,
+  probe: MysqlProbe,
+  login: Login,
+  socket: Socket,
+): Promise<void> {
   const { host, port, database, tls, ca, timeout } = probe;
-  // Loaded when it is asked for: most rotations need no MySQL.
-  const { createConnection } = await import('mysql2');
   const connection = createConnection({
     stream: socket.connect(port, host),
     host,

@@ -43,13 +43,12 @@ export async function testPostgresLogin(probe: PostgresProbe, value: Value): Pro
   }
 }
 
-/** Where the server refuses a login for the role's sake; the rules of pg_hba.conf refuse a host, in `ClientAuthentication`. */
-const ABOUT_THE_ROLE = new Set(['auth_failed', 'InitializeSessionUserId']);
-
-/** SQLSTATE 28P01 is a wrong password; 28000 is also said of a host or a connection without TLS (PostgreSQL, appendix A). */
+/**
+ * SQLSTATE 28P01 is a wrong password. 28000 is a role that is missing or may not log in, but is also said of a host that pg_hba.conf does
+ * not let in, and of a login that LDAP or PAM could not judge (PostgreSQL, appendix A): the place in the server tells them apart.
+ */
 function isRefusal(error: unknown): boolean {
   const code = codeOf(error);
-  if (code === '28P01') return true;
   const routine = error instanceof Error && 'routine' in error ? error.routine : undefined;
-  return code === '28000' && typeof routine === 'string' && ABOUT_THE_ROLE.has(routine);
+  return code === '28P01' || (code === '28000' && routine === 'InitializeSessionUserId');
 }
