@@ -167,7 +167,10 @@ async function putUnderCare(
     const parent = { ...held, namespace: deps.authNamespace };
     additions.push(deps.book.add(tokenEntryOf(parent, now, deps.policy)));
   }
-  await Promise.all(additions);
+  // Both have ended before a failure is told: a message that is still being tried would come after the lease was withdrawn.
+  const ends = await Promise.allSettled(additions);
+  const failure = ends.find((end) => end.status === 'rejected');
+  if (failure !== undefined) throw failure.reason;
 }
 
 /**

@@ -3,7 +3,7 @@ import { FUNCTIONS } from '../host/identities.ts';
 import { writePrivateFile } from '../host/local/private-file.ts';
 import { applyPlan, type StepReport } from '../host/setup/apply-plan.ts';
 import { issueFunctionCredentials } from '../host/setup/function-credentials.ts';
-import type { BookShards, Layout, ManagedLease, SetupOptions } from '../host/setup/options.ts';
+import type { BookShards, Layout, ManagedAccess, SetupOptions } from '../host/setup/options.ts';
 import { planSetup } from '../host/setup/plan.ts';
 import { readPolicyTemplates } from '../host/setup/policy-files.ts';
 import { printPlan } from '../host/setup/print-plan.ts';
@@ -83,7 +83,7 @@ async function resolvedOptions(
     await requireKubernetesMount(vault, authNamespace, request.kubernetes);
   // A namespace's own endpoint knows its mounts by the paths within.
   const mounts = new Mounts(vault, layout === 'namespace' ? namespace : authNamespace);
-  const managed: ManagedLease[] = [];
+  const managed: ManagedAccess[] = [];
   for (const file of request.managed) {
     for (const { spec } of await readSpecifications(file)) {
       managed.push(await resolveManaged(mounts, namespace, spec));
@@ -96,7 +96,7 @@ async function optionsOf(
   environment: VaultEnvironment,
   request: SetupRequest,
   layout: Layout,
-  managed: readonly ManagedLease[],
+  managed: readonly ManagedAccess[],
 ): Promise<SetupOptions> {
   const { shards, maxVersions, tokenTtlSeconds, appRole, secretIdTtlSeconds, kubernetes } = request;
   const { namespace, authNamespace, state } = environment;

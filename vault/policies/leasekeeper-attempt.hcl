@@ -1,4 +1,2 @@
-# The token of one rotation attempt: it may have the source of its managed secret issue one credential, and nothing else.
-path "${source}" {
-  capabilities = ["read"]
-}
+# The token of one rotation attempt: it may make what the kind of its managed secret makes, and nothing else. setup writes the rules of
+# that kind below.

@@ -1,9 +1,16 @@
 # manage changes documents with its caller's token, so that operators' rights are Vault policies too (leasekeeper-operator is one to
 # start from).
 
-# Of its own it only sends a worker to what was changed, for which it must know the shard.
+# Of its own it only sends a worker to what was changed, for which it must know the shard: consumers that acknowledge have no right
+# to the agenda.
 path "${state}/data/agenda/rotations/about" {
   capabilities = ["read"]
+}
+
+# `update` is for a message whose first answer was lost: the second try is then refused by check-and-set, which says that the
+# message is there. Without it the answer would be a plain denial.
+path "${state}/data/agenda/rotations/inbox/*" {
+  capabilities = ["create", "update"]
 }
 
 # Its own token: whether it is still good, to go on, and to end it at shutdown.

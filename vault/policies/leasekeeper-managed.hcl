@@ -1,4 +1,4 @@
-# One managed secret, for rotate: it publishes generations at one KV path.
+# One managed secret, for rotate: it publishes generations at one KV path. What its kind needs besides follows.
 path "${publish_mount}/data/${publish_path}" {
   capabilities = ["create", "read", "update"]
 }

@@ -1,5 +1,5 @@
-# For people who say what is managed and who is told. It reads no secret of a service, and no pending value; the signing secrets
-# of subscriptions are in their documents.
+# For people who say what is managed and who is told. It reads no secret of a service, and no pending or supplied value; the signing
+# secrets of subscriptions are in their documents.
 
 # Managed secrets: specification and rotation state, never a value. No delete: a name that is used again would make old
 # check-and-set values valid.
@@ -9,6 +9,12 @@ path "${state}/data/secrets/*" {
 
 path "${state}/metadata/secrets" {
   capabilities = ["list"]
+}
+
+# Supplies the value of a managed secret of the kind `manual`. `update` is for one whose first answer was lost: the second try is then
+# refused by check-and-set, which says that the value is there.
+path "${state}/data/supplied/*" {
+  capabilities = ["create", "update"]
 }
 
 path "${state}/data/subscriptions/*" {

@@ -15,6 +15,20 @@ path "${state}/metadata/pending/*" {
   capabilities = ["delete", "list"]
 }
 
+# Which generation each consumer has adopted. Consumers write that themselves.
+path "${state}/data/acks/*" {
+  capabilities = ["read"]
+}
+
+# Values that a person has supplied. They are removed with their metadata once they are taken over.
+path "${state}/data/supplied/*" {
+  capabilities = ["read"]
+}
+
+path "${state}/metadata/supplied/*" {
+  capabilities = ["delete", "list"]
+}
+
 # The book of rotations.
 path "${state}/data/agenda/rotations/about" {
   capabilities = ["read"]
@@ -77,6 +91,15 @@ path "auth/token/revoke-accessor" {
 }
 
 path "${namespace}/auth/token/revoke-accessor" {
+  capabilities = ["update"]
+}
+
+# Whether the lease of the current generation is still there.
+path "sys/leases/lookup" {
+  capabilities = ["update"]
+}
+
+path "${namespace}/sys/leases/lookup" {
   capabilities = ["update"]
 }
 

@@ -45,10 +45,13 @@ const KV_MOUNTS = ['inference-service', 'shared', 'nvidia', 'api-gateway'] as co
 const KUBERNETES_MOUNT = 'kubernetes';
 const CONNECTION = 'postgres';
 
-/** The sample consumers, each with the policies of its Vault role and its Kubernetes service account of the same name. */
+/**
+ * The sample consumers, each with the policies of its Vault role and its Kubernetes service account of the same name. With that of its
+ * own that `leasekeeper setup` writes, it acknowledges generations.
+ */
 export const SAMPLE_CONSUMERS = {
-  'inference-service': ['inference-service'],
-  'api-gateway': ['api-gateway', 'api-gateway-database'],
+  'inference-service': ['inference-service', 'leasekeeper-consumer-inference-service'],
+  'api-gateway': ['api-gateway', 'api-gateway-database', 'leasekeeper-consumer-api-gateway'],
 } as const;
 /** The Kubernetes namespace of their service accounts. */
 export const SAMPLE_SERVICE_ACCOUNT_NAMESPACE = 'lotabots';

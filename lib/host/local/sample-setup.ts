@@ -3,18 +3,20 @@ import { isDeepStrictEqual } from 'node:util';
 import { Book } from '../../agenda/book.ts';
 import { ROTATIONS } from '../../agenda/hint.ts';
 import { ManagedSecrets } from '../../rotation/managed-secrets.ts';
-import type { SpecificationInput } from '../../rotation/specification.ts';
+import { type SpecificationInput, specificationSchema } from '../../rotation/specification.ts';
 import { Secret } from '../../telemetry/secret.ts';
 import { actingWith } from '../../vault/acting-with.ts';
 import { joinPath, within } from '../../vault/addressing.ts';
 import type { VaultClient } from '../../vault/client.ts';
 import { KvStore } from '../../vault/kv-store.ts';
+import { Mounts } from '../../vault/mounts.ts';
 import { applyPlan, type StepReport } from '../setup/apply-plan.ts';
-import { DEFAULT_SHARDS, DEFAULT_STATE, type ManagedLease } from '../setup/options.ts';
+import { DEFAULT_SHARDS, DEFAULT_STATE } from '../setup/options.ts';
 import { planSetup } from '../setup/plan.ts';
 import { readPolicyFile, readPolicyTemplates } from '../setup/policy-files.ts';
 import { renderPolicy } from '../setup/render-policy.ts';
-import { planSample, type SamplePostgres } from './sample-plan.ts';
+import { resolveManaged } from '../setup/resolve.ts';
+import { planSample, SAMPLE_CONSUMERS, type SamplePostgres } from './sample-plan.ts';
 import { DEFAULT_AUDIENCE } from './token-review.ts';
 
 export interface SampleOptions {
@@ -65,6 +67,12 @@ export async function setUpSample(options: SampleOptions): Promise<SampleReport>
     nvidiaApiKey: new Secret(`nvapi-${randomBytes(32).toString('base64url')}`),
     policies: await samplePolicies(namespace, authNamespace),
   });
+  const made = await applyPlan(vault, sample, { update: true });
+  // Where managed secrets are issued and published is asked of Vault, as `leasekeeper setup` does: the mounts are there now.
+  const mounts = new Mounts(vault, authNamespace);
+  const managed = await Promise.all(
+    specifications.map((input) => resolveManaged(mounts, namespace, specificationSchema.parse(input))),
+  );
   const system = planSetup({
     namespace,
     authNamespace,
@@ -74,10 +82,11 @@ export async function setUpSample(options: SampleOptions): Promise<SampleReport>
     shards: DEFAULT_SHARDS,
     tokenTtlSeconds: 3_600,
     appRole: { mount: APPROLE_MOUNT, secretIdTtlSeconds: 0 },
-    managed: specifications.map((specification) => managedLease(namespace, specification)),
+    managed,
+    consumers: Object.keys(SAMPLE_CONSUMERS),
     templates: await readPolicyTemplates(),
   });
-  const steps = await applyPlan(vault, [...sample, ...system], { update: true });
+  const steps = [...made, ...(await applyPlan(vault, system, { update: true }))];
   const store = new KvStore(vault, state);
   const applied = await applySpecifications(options.client, store, specifications);
   await options.writeSubscriptions?.(store);
@@ -98,9 +107,7 @@ async function samplePolicies(namespace: string, authNamespace: string) {
   };
 }
 
-type SampleSpecification = SpecificationInput & { readonly kind: 'lease' };
-
-function sampleSpecifications(options: SampleOptions): readonly SampleSpecification[] {
+function sampleSpecifications(options: SampleOptions): readonly SpecificationInput[] {
   const { host, port, database } = options.postgres;
   const { every, grace, deadline } = options.rotation ?? DEFAULT_ROTATION;
   const common = {
@@ -126,18 +133,6 @@ function sampleSpecifications(options: SampleOptions): readonly SampleSpecificat
       token_role: 'leasekeeper-model-credentials',
     },
   ];
-}
-
-/** The mount is the first segment: the sample makes its mounts so. */
-function managedLease(namespace: string, specification: SampleSpecification): ManagedLease {
-  const [mount = '', ...path] = specification.publish.split('/');
-  return {
-    name: specification.name,
-    tokenRole: specification.token_role,
-    source: joinPath(namespace, specification.source),
-    publishMount: joinPath(namespace, mount),
-    publishPath: path.join('/'),
-  };
 }
 
 /** A specification that is there as it should be is not written again. */

@@ -1,3 +1,4 @@
+import type { Right } from '../../rotation/rotators/kind.ts';
 import type { PolicyTemplates } from './policy-files.ts';
 
 /** `namespace`: VAULT_NAMESPACE is a real namespace. `prefix`: it is only the beginning of mount paths. */
@@ -13,16 +14,37 @@ export interface BookShards {
 export const DEFAULT_SHARDS: BookShards = { leases: 4, rotations: 1, deliveries: 1 };
 export const DEFAULT_STATE = 'leasekeeper';
 
-/** A managed secret of the kind `lease`, as far as Vault must be prepared for it. Paths are full paths. */
-export interface ManagedLease {
+/** A path in a KV v2 mount. */
+export interface KvPath {
+  /** The mount's full path: `lotabots/app`. */
+  readonly mount: string;
+  /** Within the mount: `database`. */
+  readonly path: string;
+}
+
+type KvWord = Extract<Right['under'], `kv-${string}`>;
+
+/** A right as its kind declares it, and for a path in KV its mount, which only Vault knows. */
+export type KnownRight =
+  | {
+      readonly under: Exclude<Right['under'], KvWord>;
+      readonly path: string;
+      readonly capabilities: Capabilities;
+    }
+  | (KvPath & { readonly under: KvWord; readonly capabilities: Capabilities });
+type Capabilities = Right['capabilities'];
+
+/** What Vault must be prepared for so that one managed secret of any kind can be rotated. */
+export interface ManagedAccess {
   readonly name: string;
-  /** The token role of its attempts; begins with `leasekeeper-`, because rotate may use no other. */
-  readonly tokenRole: string;
-  /** `lotabots/database/creds/api-gateway` */
-  readonly source: string;
-  /** The KV v2 mount it is published in, and the path within. */
-  readonly publishMount: string;
-  readonly publishPath: string;
+  /** Where its generations are published; left out by kinds that publish nothing. */
+  readonly publish?: KvPath;
+  /** Who acknowledges them. */
+  readonly consumers: readonly string[];
+  /** Of `rotate`, besides publishing. */
+  readonly rights: readonly KnownRight[];
+  /** Of the token that is made for each attempt. Its role begins with `leasekeeper-`, because rotate may use no other. */
+  readonly attempt?: { readonly tokenRole: string; readonly rights: readonly KnownRight[] };
 }
 
 /** AppRole identities of the functions, one role `leasekeeper-<function>` each. */
@@ -56,6 +78,8 @@ export interface SetupOptions {
   readonly tokenTtlSeconds: number;
   readonly appRole?: AppRoleIdentities;
   readonly kubernetes?: KubernetesIdentities;
-  readonly managed: readonly ManagedLease[];
+  readonly managed: readonly ManagedAccess[];
+  /** Who acknowledges besides the consumers that `managed` names. */
+  readonly consumers?: readonly string[];
   readonly templates: PolicyTemplates;
 }

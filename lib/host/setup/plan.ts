@@ -1,22 +1,19 @@
 import { joinPath, within } from '../../vault/addressing.ts';
 import { FUNCTIONS, type FunctionName } from '../identities.ts';
-import type { AppRoleIdentities, KubernetesIdentities, ManagedLease, SetupOptions } from './options.ts';
-import { type PolicyValues, renderPolicy } from './render-policy.ts';
-import { SetupError } from './setup-error.ts';
+import type { AppRoleIdentities, KubernetesIdentities, SetupOptions } from './options.ts';
+import { MANAGED_POLICY_PREFIX, planManaged } from './plan-managed.ts';
+import { rulesIn } from './policy-rules.ts';
+import { renderPolicy } from './render-policy.ts';
 import type { SetupBody, SetupStep } from './step.ts';
 import { authMountStep, kvMountStep, objectStep, policyStep } from './steps.ts';
 
-/** Names of policies that rotate has besides its own, one for each managed secret. */
-const MANAGED_POLICY_PREFIX = 'leasekeeper-managed-';
-/** The token roles that rotate's policy lets it use. */
-const TOKEN_ROLE_PREFIX = 'leasekeeper-';
-
 /** Everything a prepared Vault has, in the order in which it must be made. Pure. Throws SetupError. */
 export function planSetup(options: SetupOptions): readonly SetupStep[] {
-  const managed = checkedManaged(options.managed);
   return [
-    ...policySteps(options),
-    ...managed.flatMap((secret) => managedSteps(options, secret)),
+    ...[...FUNCTIONS, 'operator' as const].map((name) =>
+      policyStep(options.authNamespace, `leasekeeper-${name}`, policyOf(options, name)),
+    ),
+    ...planManaged(options, rulesIn(policyOf(options, 'rotate'))),
     ...identitySteps(options),
     // Last, because a new KV mount takes a moment before it takes writes.
     ...stateSteps(options),
@@ -49,60 +46,11 @@ function bookStep(mount: string, book: string, shards: number): SetupStep {
   };
 }
 
-function policySteps(options: SetupOptions): readonly SetupStep[] {
-  const values: PolicyValues = {
+function policyOf(options: SetupOptions, name: FunctionName | 'operator'): string {
+  return renderPolicy(options.templates[`leasekeeper-${name}`], {
     state: within(options.authNamespace, options.state),
     namespace: within(options.authNamespace, options.namespace),
-  };
-  return [...FUNCTIONS, 'operator' as const].map((name) =>
-    policyStep(
-      options.authNamespace,
-      `leasekeeper-${name}`,
-      renderPolicy(options.templates[`leasekeeper-${name}`], values),
-    ),
-  );
-}
-
-/** What lets rotate publish a managed secret, and the token role of its attempts in the namespace where its leases are. */
-function managedSteps(options: SetupOptions, secret: ManagedLease): readonly SetupStep[] {
-  const { authNamespace, templates } = options;
-  const tokenNamespace = options.layout === 'namespace' ? options.namespace : authNamespace;
-  const attemptPolicy = `leasekeeper-attempt-${secret.name}`;
-  return [
-    policyStep(
-      authNamespace,
-      `${MANAGED_POLICY_PREFIX}${secret.name}`,
-      renderPolicy(templates['leasekeeper-managed'], {
-        publish_mount: within(authNamespace, secret.publishMount),
-        publish_path: secret.publishPath,
-      }),
-    ),
-    policyStep(
-      tokenNamespace,
-      attemptPolicy,
-      renderPolicy(templates['leasekeeper-attempt'], { source: within(tokenNamespace, secret.source) }),
-    ),
-    objectStep(
-      `token role ${joinPath(tokenNamespace, secret.tokenRole)}`,
-      joinPath(tokenNamespace, 'auth/token/roles', secret.tokenRole),
-      attemptRole(attemptPolicy),
-    ),
-  ];
-}
-
-/** What would widen the role is named too, so that it is seen when somebody has set it. */
-function attemptRole(policy: string): SetupBody {
-  return {
-    orphan: true,
-    renewable: true,
-    token_type: 'service',
-    allowed_policies: [policy],
-    allowed_policies_glob: [],
-    allowed_entity_aliases: [],
-    token_no_default_policy: true,
-    token_period: 0,
-    token_explicit_max_ttl: 0,
-  };
+  });
 }
 
 function identitySteps(options: SetupOptions): readonly SetupStep[] {
@@ -159,27 +107,4 @@ function tokenFields(options: SetupOptions, name: FunctionName): SetupBody {
     token_ttl: options.tokenTtlSeconds,
     token_period: 0,
   };
-}
-
-function checkedManaged(managed: readonly ManagedLease[]): readonly ManagedLease[] {
-  const owners = new Map<string, string>();
-  for (const { name, tokenRole } of managed) {
-    if (!tokenRole.startsWith(TOKEN_ROLE_PREFIX)) throw foreignRole(name, tokenRole);
-    const owner = owners.get(tokenRole);
-    if (owner !== undefined) throw sharedRole(tokenRole, owner, name);
-    owners.set(tokenRole, name);
-  }
-  return managed;
-}
-
-function foreignRole(name: string, role: string): SetupError {
-  return new SetupError('setup_token_role_foreign', `${name} names the token role ${role}.`, {
-    hint: `Choose a token_role that begins with ${TOKEN_ROLE_PREFIX}: rotate may use no other.`,
-  });
-}
-
-function sharedRole(role: string, one: string, other: string): SetupError {
-  return new SetupError('setup_token_role_shared', `${one} and ${other} both name the token role ${role}.`, {
-    hint: 'Give each its own: a token of the role may read the sources of all that share it.',
-  });
 }

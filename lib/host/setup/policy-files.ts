@@ -5,29 +5,32 @@ import { codeOf } from '../../errors.ts';
 import { FUNCTIONS, type FunctionName } from '../identities.ts';
 import { SetupError } from './setup-error.ts';
 
-/** The files in `vault/policies`, without `.hcl`. `managed` and `attempt` are rendered once for each managed secret. */
+/** The files in `vault/policies`, without `.hcl`. `managed` and `attempt` are rendered once for each managed secret, `consumer` for each consumer. */
 export const POLICY_FILES = [
   ...FUNCTIONS.map((name): `leasekeeper-${FunctionName}` => `leasekeeper-${name}`),
   'leasekeeper-operator',
   'leasekeeper-managed',
   'leasekeeper-attempt',
+  'leasekeeper-consumer',
 ] as const;
 export type PolicyFile = (typeof POLICY_FILES)[number];
 export type PolicyTemplates = Readonly<Record<PolicyFile, string>>;
 
 /** The templates setup needs. Throws `setup_policies_missing`. */
 export async function readPolicyTemplates(): Promise<PolicyTemplates> {
-  const [scan, renew, rotate, notify, fetch, manage, operator, managed, attempt] = await Promise.all([
-    readPolicyFile('leasekeeper-scan'),
-    readPolicyFile('leasekeeper-renew'),
-    readPolicyFile('leasekeeper-rotate'),
-    readPolicyFile('leasekeeper-notify'),
-    readPolicyFile('leasekeeper-fetch'),
-    readPolicyFile('leasekeeper-manage'),
-    readPolicyFile('leasekeeper-operator'),
-    readPolicyFile('leasekeeper-managed'),
-    readPolicyFile('leasekeeper-attempt'),
-  ]);
+  const [scan, renew, rotate, notify, fetch, manage, operator, managed, attempt, consumer] =
+    await Promise.all([
+      readPolicyFile('leasekeeper-scan'),
+      readPolicyFile('leasekeeper-renew'),
+      readPolicyFile('leasekeeper-rotate'),
+      readPolicyFile('leasekeeper-notify'),
+      readPolicyFile('leasekeeper-fetch'),
+      readPolicyFile('leasekeeper-manage'),
+      readPolicyFile('leasekeeper-operator'),
+      readPolicyFile('leasekeeper-managed'),
+      readPolicyFile('leasekeeper-attempt'),
+      readPolicyFile('leasekeeper-consumer'),
+    ]);
   return {
     'leasekeeper-scan': scan,
     'leasekeeper-renew': renew,
@@ -38,6 +41,7 @@ export async function readPolicyTemplates(): Promise<PolicyTemplates> {
     'leasekeeper-operator': operator,
     'leasekeeper-managed': managed,
     'leasekeeper-attempt': attempt,
+    'leasekeeper-consumer': consumer,
   };
 }
 

@@ -6,6 +6,7 @@ export type PolicyValues = Readonly<Record<string, string>>;
 /** Path segments of these only: `*` and `+` would widen the policy, quotes and braces would end the line. */
 const SAFE_VALUE = /^[A-Za-z0-9_.~@=-]+(\/[A-Za-z0-9_.~@=-]+)*$/;
 const VARIABLE = /\$\{([a-z_]+)\}(\/?)/g;
+/** One rule of a policy, as the files write it: its path. */
 const RULE = /^path "([^"\n]*)" \{\n(?: {2}[^\n]*\n)*\}\n/gm;
 
 /**
@@ -28,15 +29,22 @@ export function renderPolicy(template: string, values: PolicyValues): string {
   return `${once.replace(/\n{3,}/g, '\n\n').trimEnd()}\n`;
 }
 
-function safeValue(value: string): string {
+/** A path that means only itself in a policy. Throws `setup_path_unsafe`. */
+export function safeValue(value: string): string {
   if (SAFE_VALUE.test(value)) return value;
-  throw new SetupError(
-    'setup_path_unsafe',
-    `The path ${JSON.stringify(value)} cannot be written into a policy.`,
-    {
-      hint: 'Use letters, digits and _ . ~ @ = - in its segments: anything else could mean more than itself there.',
-    },
-  );
+  throw unsafe(value);
+}
+
+/** The same for a name: one segment. */
+export function safeName(name: string): string {
+  if (!name.includes('/')) return safeValue(name);
+  throw unsafe(name);
+}
+
+function unsafe(value: string): SetupError {
+  return new SetupError('setup_path_unsafe', `${JSON.stringify(value)} cannot be written into a policy.`, {
+    hint: 'Use letters, digits and _ . ~ @ = - in its segments: anything else could mean more than itself there.',
+  });
 }
 
 function unknownVariable(name: string): SetupError {

@@ -1,16 +1,18 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { SetupOptions } from '../../../lib/host/setup/options.ts';
+import type { KnownRight, ManagedAccess, SetupOptions } from '../../../lib/host/setup/options.ts';
 import { planSetup } from '../../../lib/host/setup/plan.ts';
 import { readPolicyTemplates } from '../../../lib/host/setup/policy-files.ts';
 import { printPlan } from '../../../lib/host/setup/print-plan.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
 
-const managed = {
+const source: KnownRight = { under: 'namespace', path: 'database/creds/app', capabilities: ['read'] };
+const attempt = { tokenRole: 'leasekeeper-app', rights: [source] };
+const managed: ManagedAccess = {
   name: 'app',
-  tokenRole: 'leasekeeper-app',
-  source: 'lotabots/database/creds/app',
-  publishMount: 'lotabots/app',
-  publishPath: 'database',
+  publish: { mount: 'lotabots/app', path: 'database' },
+  consumers: ['api-gateway'],
+  rights: [],
+  attempt,
 };
 let options: SetupOptions;
 
@@ -66,17 +68,11 @@ describe('the plan', () => {
     expect(reads).toEqual(['policy leasekeeper-rotate']);
   });
 
-  it.each([
-    [{ tokenRole: 'admins' }, 'setup_token_role_foreign'],
-    [{ source: 'lotabots/database/creds/*' }, 'setup_path_unsafe'],
-    [{ publishPath: '+' }, 'setup_path_unsafe'],
-  ])('refuses a managed secret with %j', (change, code) => {
-    expect(() => planSetup({ ...options, managed: [{ ...managed, ...change }] })).toThrow(
-      expect.objectContaining({ code }),
+  it('refuses a token role that rotate may not use, or that two managed secrets share', () => {
+    const foreign = { ...managed, attempt: { ...attempt, tokenRole: 'admins' } };
+    expect(() => planSetup({ ...options, managed: [foreign] })).toThrow(
+      expect.objectContaining({ code: 'setup_token_role_foreign' }),
     );
-  });
-
-  it('refuses a token role that two managed secrets share', () => {
     expect(() => planSetup({ ...options, managed: [managed, { ...managed, name: 'other' }] })).toThrow(
       expect.objectContaining({ code: 'setup_token_role_shared' }),
     );
@@ -84,6 +80,12 @@ describe('the plan', () => {
 });
 
 describe('the printed plan', () => {
+  it('says in a comment who is to be given the policy of a consumer', () => {
+    expect(printPlan(planSetup(options))).toContain(
+      '# policy leasekeeper-consumer-api-gateway, to be given to the role of api-gateway\n',
+    );
+  });
+
   it('quotes paths, and prints no secret', () => {
     const [step] = planSetup(options);
     if (step === undefined) throw new Error('the plan is empty');

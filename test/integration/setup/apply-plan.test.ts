@@ -91,7 +91,11 @@ describe.each(LAYOUTS)('preparing a Vault, layout %s', (layout) => {
 
   it('lets a role keep what earlier managed secrets gave it', async () => {
     const role = `${world.root}/auth/approle/role/leasekeeper-rotate`;
-    const other = { ...world.managed, name: 'other', tokenRole: 'leasekeeper-other' };
+    const other = {
+      ...world.managed,
+      name: 'other',
+      attempt: { tokenRole: 'leasekeeper-other', rights: [] },
+    };
     const plan = planSetup({ ...world.options, managed: [other] });
     const first = await applyPlan(world.vault, plan, { update: false });
     // Giving a role one more policy is widening it: that must be asked for.

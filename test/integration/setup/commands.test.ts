@@ -12,6 +12,7 @@ const SPECIFICATION = {
   source: 'database/creds/app',
   publish: 'app/database',
   token_role: 'leasekeeper-app-database',
+  consumers: ['app'],
   grace: '10s',
   deadline: '1m',
 };
@@ -67,6 +68,9 @@ describe.each(LAYOUTS)('the commands against a Vault, layout %s', (layout) => {
     expect(made).toMatchObject({ code: 0, error: '' });
     const tokenNamespace = layout === 'namespace' ? `${world.root}/lotabots` : world.root;
     expect(made.out).toContain(`made       token role ${tokenNamespace}/leasekeeper-app-database`);
+    const given = `policy ${world.root}/leasekeeper-consumer-app, to be given to the role of app`;
+    expect(made.out).toContain(`made       ${given}\n`);
+    expect((await run('setup', '--managed', specification, '--print')).out).toContain(`\n# ${given}\n`);
     expect((await stat(credentials)).mode & 0o777).toBe(0o600);
     const written = appRoleFileSchema.parse(JSON.parse(await readFile(credentials, 'utf8')));
     expect(Object.keys(written)).toEqual(['scan', 'renew', 'rotate', 'notify', 'fetch', 'manage']);
@@ -133,14 +137,21 @@ describe.each(LAYOUTS)('the commands against a Vault, layout %s', (layout) => {
   });
 
   it('refuses to prepare for a path that no engine serves', async () => {
-    const nowhere = await file('nowhere.json', { ...SPECIFICATION, publish: 'nowhere/x' });
-    const result = await run('setup', '--managed', nowhere);
-    expect(result).toMatchObject({ code: 1, error: expect.stringContaining('setup_publish_mount_missing') });
+    const refused = async (change: Readonly<Record<string, string>>) => {
+      const result = await run('setup', '--managed', await file('x.json', { ...SPECIFICATION, ...change }));
+      expect(result).toMatchObject({ code: 1, out: '' });
+      return result.error;
+    };
+    expect(await refused({ publish: 'nowhere/x' })).toContain('setup_publish_mount_missing');
+    const where = `${world.root}/lotabots/nowhere/creds/x`;
+    expect(await refused({ source: 'nowhere/creds/x' })).toContain(
+      `setup_source_mount_missing: app-database uses ${where}`,
+    );
   });
 });
 
-function toYaml(specification: Readonly<Record<string, string>>): string {
+function toYaml(specification: Readonly<Record<string, string | readonly string[]>>): string {
   return Object.entries(specification)
-    .map(([key, value]) => `${key}: ${value}\n`)
+    .map(([key, value]) => `${key}: ${JSON.stringify(value)}\n`)
     .join('');
 }

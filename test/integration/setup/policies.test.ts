@@ -1,14 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { FUNCTIONS, type FunctionName } from '../../../lib/host/identities.ts';
+import { codeOf } from '../../../lib/errors.ts';
+import { FUNCTIONS } from '../../../lib/host/identities.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
+import { writeAcknowledgement } from '../../../lib/vault/acknowledgements.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
 import { joinPath } from '../../../lib/vault/addressing.ts';
 import type { Vault } from '../../../lib/vault/client.ts';
+import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { tokenNamespaceOf } from '../../../lib/vault/mounts.ts';
 import { Tokens } from '../../../lib/vault/tokens.ts';
 import { itemsOf, type Need, neededItems, type PolicyItem, tokenUnder } from './policy-probe.ts';
-import { SCENARIOS } from './policy-scenarios.ts';
+import { type Actor, consumerToken, SCENARIOS } from './policy-scenarios.ts';
 import { createPolicyWorld, type PolicyWorld } from './policy-world.ts';
 
 const policyAnswer = z.object({ data: z.object({ policy: z.string() }) });
@@ -21,14 +24,14 @@ describe('the policies of the functions', () => {
   });
   afterAll(() => Promise.all(worlds.map((world) => world.close())));
 
-  it.each([...FUNCTIONS, 'operator'] as const)(
+  it.each<Actor>([...FUNCTIONS, 'operator', 'consumer'])(
     'allow %s all that it does, and nothing that it does not need',
     async (name) => {
       const unneeded: (readonly string[])[] = [];
       for (const world of worlds) {
         const needs = await needsOf(world, name);
         const items = await itemsIn(world, name);
-        expect(items.length).toBeGreaterThan(3);
+        expect(items.length).toBeGreaterThan(2);
         const needed = await neededItems(world.admin, world.authNamespace, items, needs);
         unneeded.push(items.filter((item) => !needed.includes(item)).map(labelOf));
       }
@@ -38,7 +41,7 @@ describe('the policies of the functions', () => {
     },
   );
 
-  async function needsOf(world: PolicyWorld, name: FunctionName | 'operator'): Promise<readonly Need[]> {
+  async function needsOf(world: PolicyWorld, name: Actor): Promise<readonly Need[]> {
     const parts = await world.parts();
     const token = await SCENARIOS[name](world, parts);
     await parts.client.close();
@@ -53,6 +56,29 @@ describe('the policies of the functions', () => {
   function furtherNeeds({ namespace }: PolicyWorld, { path }: Need): readonly Need[] {
     return path.startsWith(`${namespace}/auth/token/create/`) ? [{ path, capability: 'sudo' }] : [];
   }
+
+  it('let a consumer acknowledge in its own name alone, and see nothing else', async () => {
+    for (const world of worlds) {
+      const vault = actingWith(world.client, await consumerToken(world, 'other'));
+      const store = new KvStore(vault, 'leasekeeper');
+      const answerTo = (work: Promise<unknown>) => work.then(() => 'allowed', codeOf);
+      expect(await answerTo(writeAcknowledgement(store, 'app-database', 'other', 1))).toBe('allowed');
+      await world.store.write('acks/app-database/victim', { generation: 1 }, 0);
+      const refused = [
+        writeAcknowledgement(store, 'app-database', 'victim', 2),
+        store.write('acks/app-database/victim', { generation: 2 }, 1),
+        store.write('acks/app-database/absent', { generation: 2 }, 0),
+        store.write('acks/app-database/deep/other', { generation: 2 }, 0),
+        store.write('acks/app-database/other/deep', { generation: 2 }, 0),
+        store.read('acks/app-database/victim'),
+        store.list('acks/app-database'),
+        store.deleteMetadata('acks/app-database/other'),
+        store.read('secrets/app-database'),
+      ];
+      expect(await Promise.all(refused.map(answerTo))).toEqual(refused.map(() => 'vault_denied'));
+      expect((await world.store.read('acks/app-database/victim')).entry?.data).toEqual({ generation: 1 });
+    }
+  });
 
   it('let rotate find out whether there is a real namespace without any rule for it', async () => {
     const [prefix, real] = worlds;
@@ -86,12 +112,9 @@ describe('the policies of the functions', () => {
     return actingWith(world.client, new Secret(token));
   }
 
-  async function itemsIn(
-    world: PolicyWorld,
-    name: FunctionName | 'operator',
-  ): Promise<readonly PolicyItem[]> {
+  async function itemsIn(world: PolicyWorld, name: Actor): Promise<readonly PolicyItem[]> {
     const policies = [
-      `leasekeeper-${name}`,
+      name === 'consumer' ? 'leasekeeper-consumer-app' : `leasekeeper-${name}`,
       ...(name === 'rotate' ? ['leasekeeper-managed-app-database'] : []),
     ];
     const texts = await Promise.all(

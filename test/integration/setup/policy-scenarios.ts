@@ -6,6 +6,7 @@ import { issueSecret } from '../../../lib/access/issue.ts';
 import { Book } from '../../../lib/agenda/book.ts';
 import { DELIVERIES, ROTATIONS } from '../../../lib/agenda/hint.ts';
 import type { FunctionName } from '../../../lib/host/identities.ts';
+import { supply } from '../../../lib/host/managed-operations.ts';
 import {
   type Wired,
   wireFetch,
@@ -26,7 +27,9 @@ import { recordDeliveries } from '../../../lib/notices/record.ts';
 import { createSigningSecret } from '../../../lib/notices/signature.ts';
 import { ManagedSecrets } from '../../../lib/rotation/managed-secrets.ts';
 import { demandRotation, rotateShard } from '../../../lib/rotation/rotate.ts';
+import { suppliedFolder } from '../../../lib/rotation/rotators/supplied-value.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
+import { writeAcknowledgement } from '../../../lib/vault/acknowledgements.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
 import { joinPath, namespaceOfLease, within } from '../../../lib/vault/addressing.ts';
 import { VaultError } from '../../../lib/vault/errors.ts';
@@ -36,14 +39,15 @@ import { issueDynamic } from '../../../lib/vault/secrets.ts';
 import { authAnswer, lookupSelf, renewSelf } from '../../../lib/vault/tokens.ts';
 import { wrap } from '../../../lib/vault/wrapping.ts';
 import { rotated } from '../../notices/events.ts';
-import type { PolicyWorld } from './policy-world.ts';
+import { MANUAL, type PolicyWorld } from './policy-world.ts';
 
 type Parts = Awaited<ReturnType<PolicyWorld['parts']>>;
 
-/** Everything a function does, with the code that is deployed, as the identity that setup made. Returns the token it acted with. */
-export const SCENARIOS: Readonly<
-  Record<FunctionName | 'operator', (world: PolicyWorld, parts: Parts) => Promise<string>>
-> = {
+/** Whose policies there are: the functions', and those for people and services. */
+export type Actor = FunctionName | 'operator' | 'consumer';
+
+/** Everything an actor does, with the code that is deployed, as the identity that setup made. Returns the token it acted with. */
+export const SCENARIOS: Readonly<Record<Actor, (world: PolicyWorld, parts: Parts) => Promise<string>>> = {
   scan: async (world, parts) => {
     const deps = wireScan(parts);
     return acting(world, deps, async () => {
@@ -83,10 +87,16 @@ export const SCENARIOS: Readonly<
       await demandRotation(deps, 'app-database', 'demand');
       parts.recorder.loseAnswerOf = '/agenda/rotations/inbox/';
       await overtakenOnce(world, parts, () => rotateShard(deps, { shard: 0 }));
+      // The old one is retired because its consumer has moved on; the new one is looked at.
+      await writeAcknowledgement(world.store, 'app-database', 'app', 2);
       await sleep(1_200);
       await rotateShard(deps, { shard: 0 });
       const state = (await rootSecrets(world).read('app-database'))?.state;
       if (state?.cur?.g !== 2 || state.retiring.length > 0) throw new Error(JSON.stringify(state));
+      await supplyOne(world);
+      await rotateShard(deps, { shard: 0 });
+      const supplied = await world.store.list(suppliedFolder(MANUAL.name));
+      if (supplied.length > 0) throw new Error('what was supplied is still there');
     });
   },
 
@@ -141,7 +151,7 @@ export const SCENARIOS: Readonly<
         () => Promise.reject(new Error('issued without care')),
         () => {},
       );
-      parts.recorder.before = async () => {};
+      // It stays away: of two messages that are tried again at random the other may still be on its way when this is over.
     });
   },
 
@@ -149,6 +159,8 @@ export const SCENARIOS: Readonly<
     const deps = wireManage(parts);
     return acting(world, deps, async () => {
       await deps.shardOfSecret('app-database');
+      parts.recorder.loseAnswerOf = '/agenda/rotations/inbox/';
+      await deps.postHint('app-database');
     });
   },
 
@@ -161,7 +173,10 @@ export const SCENARIOS: Readonly<
     parts.recorder.loseAnswerOf = '/agenda/rotations/inbox/';
     await secrets.apply({ ...world.specification, name: 'other-database' });
     await secrets.names();
-    await secrets.apply({ ...world.specification, name: 'other-database', deadline: '2s' });
+    await secrets.apply({ ...world.specification, name: 'other-database', deadline: '2h' });
+    await secrets.apply({ ...MANUAL, name: 'other-manual' });
+    parts.recorder.loseAnswerOf = '/supplied/';
+    await supply({ secrets, by: 'operator', now }, store, 'other-manual', { key: 'x' });
     const subscription = { url: 'https://example.org/', types: ['*'], names: ['*'] };
     await store.write('subscriptions/one', subscription, 0);
     await store.write('subscriptions/one', subscription, (await store.read('subscriptions/one')).version);
@@ -169,7 +184,23 @@ export const SCENARIOS: Readonly<
     await store.deleteMetadata('subscriptions/one');
     return token.expose();
   },
+
+  consumer: async (world, parts) => {
+    const token = await consumerToken(world, 'app');
+    const store = new KvStore(actingWith(parts.client, token), parts.config.stateMount);
+    await writeAcknowledgement(store, 'some-secret', 'app', 1);
+    await writeAcknowledgement(store, 'some-secret', 'app', 2);
+    return token.expose();
+  },
 };
+
+/** A person supplies a value, to be taken over. */
+async function supplyOne(world: PolicyWorld): Promise<void> {
+  const secrets = rootSecrets(world);
+  await secrets.apply(MANUAL);
+  const person = { secrets, by: 'a person', now: () => world.client.now() };
+  await supply(person, world.store, MANUAL.name, { key: 'x' });
+}
 
 /** What every session does with its own token, around the function's work. */
 async function acting(world: PolicyWorld, { session }: Wired, work: () => Promise<void>): Promise<string> {
@@ -257,6 +288,11 @@ async function callerToken(world: PolicyWorld): Promise<Secret> {
     policy: `path "${source}" {\n  capabilities = ["read"]\n}\n`,
   });
   return tokenWith(world, ['caller']);
+}
+
+/** A service's token, with what setup made for it to acknowledge. */
+export function consumerToken(world: PolicyWorld, consumer: string): Promise<Secret> {
+  return tokenWith(world, [`leasekeeper-consumer-${consumer}`]);
 }
 
 async function tokenWith(world: PolicyWorld, policies: readonly string[]): Promise<Secret> {

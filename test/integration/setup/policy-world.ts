@@ -10,8 +10,9 @@ import { issueFunctionCredentials } from '../../../lib/host/setup/function-crede
 import type { Layout } from '../../../lib/host/setup/options.ts';
 import { planSetup } from '../../../lib/host/setup/plan.ts';
 import { readPolicyTemplates } from '../../../lib/host/setup/policy-files.ts';
+import { resolveManaged } from '../../../lib/host/setup/resolve.ts';
 import type { Parts } from '../../../lib/host/wire.ts';
-import type { SpecificationInput } from '../../../lib/rotation/specification.ts';
+import { type SpecificationInput, specificationSchema } from '../../../lib/rotation/specification.ts';
 import { createLogger } from '../../../lib/telemetry/log.ts';
 import { noMetrics } from '../../../lib/telemetry/no-metrics.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
@@ -20,6 +21,7 @@ import { joinPath } from '../../../lib/vault/addressing.ts';
 import { appRoleAuth } from '../../../lib/vault/auth/approle.ts';
 import { type Vault, VaultClient } from '../../../lib/vault/client.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
+import { Mounts } from '../../../lib/vault/mounts.ts';
 import { createTransport } from '../../../lib/vault/transport.ts';
 import { type Admin, adminOf } from '../../support/admin.ts';
 import { Recorder } from './policy-probe.ts';
@@ -39,6 +41,15 @@ export interface PolicyWorld {
   close(): Promise<void>;
 }
 
+/** One whose values people supply. */
+export const MANUAL = {
+  kind: 'manual',
+  name: 'app-manual',
+  publish: 'app/manual',
+  grace: '1s',
+  deadline: '1s',
+} as const satisfies SpecificationInput;
+
 /** A server of its own: the functions' names, and those of their policies, are the same in every Vault. */
 export async function createPolicyWorld(layout: Layout): Promise<PolicyWorld> {
   const server = await ownServer();
@@ -51,6 +62,8 @@ export async function createPolicyWorld(layout: Layout): Promise<PolicyWorld> {
   await mountEngines(admin, layout, namespace);
   const client = new VaultClient({ transport: createTransport({ address }) });
   const vault = actingWith(client, new Secret(rootToken));
+  const specification = specificationIn();
+  const mounts = new Mounts(vault, layout === 'namespace' ? namespace : authNamespace);
   const plan = planSetup({
     namespace,
     authNamespace,
@@ -60,15 +73,12 @@ export async function createPolicyWorld(layout: Layout): Promise<PolicyWorld> {
     shards: { leases: 1, rotations: 1, deliveries: 1 },
     tokenTtlSeconds: 3_600,
     appRole: { mount: 'approle', secretIdTtlSeconds: 3_600 },
-    managed: [
-      {
-        name: 'app-database',
-        tokenRole: 'leasekeeper-app-database',
-        source: `${namespace}/database/creds/app`,
-        publishMount: `${namespace}/app`,
-        publishPath: 'database',
-      },
-    ],
+    managed: await Promise.all(
+      [specification, MANUAL].map((input) =>
+        resolveManaged(mounts, namespace, specificationSchema.parse(input)),
+      ),
+    ),
+    consumers: ['other'],
     templates: await readPolicyTemplates(),
   });
   await applyPlan(vault, plan, { update: false });
@@ -82,7 +92,6 @@ export async function createPolicyWorld(layout: Layout): Promise<PolicyWorld> {
     LEASEKEEPER_SCAN_INTERVAL: '1',
     LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
   });
-  const { host, port, database } = inject('postgres');
   return {
     admin,
     vault,
@@ -90,16 +99,7 @@ export async function createPolicyWorld(layout: Layout): Promise<PolicyWorld> {
     authNamespace,
     namespace,
     client,
-    specification: {
-      kind: 'lease',
-      name: 'app-database',
-      source: 'database/creds/app',
-      publish: 'app/database',
-      token_role: 'leasekeeper-app-database',
-      grace: '1s',
-      deadline: '1s',
-      test: { kind: 'postgres', host, port, database, tls: false },
-    },
+    specification,
     parts: async () => {
       const recorder = new Recorder(createTransport({ address }));
       const identities = new Map<FunctionName, ReturnType<typeof appRoleAuth>>();
@@ -130,6 +130,23 @@ export async function createPolicyWorld(layout: Layout): Promise<PolicyWorld> {
       await client.close();
       await server.stop();
     },
+  };
+}
+
+/** Its consumer acknowledges; it is looked at again a second later. */
+function specificationIn(): SpecificationInput {
+  const { host, port, database } = inject('postgres');
+  return {
+    kind: 'lease',
+    name: 'app-database',
+    source: 'database/creds/app',
+    publish: 'app/database',
+    token_role: 'leasekeeper-app-database',
+    grace: '1s',
+    deadline: '1h',
+    consumers: ['app'],
+    verify_every: '1s',
+    test: { kind: 'postgres', host, port, database, tls: false },
   };
 }
 

@@ -7,10 +7,12 @@ import { type SampleOptions, setUpSample } from '../../../lib/host/local/sample-
 import { startTokenReview, type TokenReviewServer } from '../../../lib/host/local/token-review.ts';
 import { issueFunctionCredentials } from '../../../lib/host/setup/function-credentials.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
+import { writeAcknowledgement } from '../../../lib/vault/acknowledgements.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
 import { appRoleAuth } from '../../../lib/vault/auth/approle.ts';
 import { kubernetesAuth } from '../../../lib/vault/auth/kubernetes.ts';
 import { VaultClient } from '../../../lib/vault/client.ts';
+import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { Leases } from '../../../lib/vault/leases.ts';
 import { Mounts } from '../../../lib/vault/mounts.ts';
 import { issueDynamic, readStatic } from '../../../lib/vault/secrets.ts';
@@ -132,6 +134,13 @@ describe('the local sample', () => {
     await expect(
       readStatic(vault, new Mounts(vault, root), `${namespace}/nvidia/api-key`),
     ).rejects.toMatchObject({ code: 'vault_denied' });
+  });
+
+  it('lets a consumer acknowledge in its own name', async () => {
+    const store = new KvStore(await consumer('api-gateway'), `${root}/leasekeeper`);
+    const acknowledge = (name: string) => writeAcknowledgement(store, 'api-gateway-database', name, 1);
+    expect(await acknowledge('api-gateway')).toEqual({ generation: 1, isNew: true });
+    await expect(acknowledge('inference-service')).rejects.toMatchObject({ code: 'vault_denied' });
   });
 
   it('has an identity for each function, with its policy alone', async () => {

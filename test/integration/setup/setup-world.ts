@@ -1,5 +1,5 @@
 import { inject } from 'vitest';
-import type { Layout, ManagedLease, SetupOptions } from '../../../lib/host/setup/options.ts';
+import type { Layout, ManagedAccess, SetupOptions } from '../../../lib/host/setup/options.ts';
 import { readPolicyTemplates } from '../../../lib/host/setup/policy-files.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
@@ -18,7 +18,7 @@ export interface SetupWorld {
   /** What stands for the root namespace. */
   readonly root: string;
   readonly options: SetupOptions;
-  readonly managed: ManagedLease;
+  readonly managed: ManagedAccess;
   /** Requests that were not GET or LIST since the last call. */
   takeWrites(): readonly string[];
   close(): Promise<void>;
@@ -45,12 +45,15 @@ export async function createSetupWorld(layout: Layout): Promise<SetupWorld> {
     },
   });
   const token = new Secret(rootToken);
-  const managed: ManagedLease = {
+  const managed: ManagedAccess = {
     name: 'app-database',
-    tokenRole: 'leasekeeper-app-database',
-    source: `${namespace}/database/creds/app`,
-    publishMount: `${namespace}/app`,
-    publishPath: 'database',
+    publish: { mount: `${namespace}/app`, path: 'database' },
+    consumers: ['app'],
+    rights: [],
+    attempt: {
+      tokenRole: 'leasekeeper-app-database',
+      rights: [{ under: 'namespace', path: 'database/creds/app', capabilities: ['read'] }],
+    },
   };
   return {
     admin: administrator,

@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { hidingNothing, rulesIn, withRules } from '../../../lib/host/setup/policy-rules.ts';
+
+const rule = (path: string, capabilities: string) =>
+  `path "${path}" {\n  capabilities = [${capabilities}]\n}\n`;
+const policy = `# One.\n${rule('a', '"read"')}\n# Two.\n${rule('b/*', '"list", "update"')}`;
+
+describe('rules of a policy', () => {
+  it('are read as the files write them', () => {
+    expect(rulesIn(policy)).toEqual([
+      { path: 'a', capabilities: ['read'] },
+      { path: 'b/*', capabilities: ['list', 'update'] },
+    ]);
+    expect(rulesIn('# None.\n')).toEqual([]);
+  });
+
+  it('are added to those that are there, once for each path', () => {
+    const more = [
+      { path: 'c', capabilities: ['update'] },
+      { path: 'a', capabilities: ['create', 'read'] },
+      { path: 'c', capabilities: ['read'] },
+    ];
+    expect(withRules(policy, more)).toBe(
+      `# One.\n${rule('a', '"create", "read"')}\n# Two.\n${rule('b/*', '"list", "update"')}\n${rule('c', '"read", "update"')}`,
+    );
+    expect(withRules(policy, [])).toBe(policy);
+  });
+
+  it('hide nothing of the closest rule with *', () => {
+    const others = [
+      { path: 'b/*', capabilities: ['list'] },
+      { path: 'b/c/*', capabilities: ['read'] },
+      { path: 'b/c/d', capabilities: ['delete'] },
+    ];
+    const hiding = (path: string) => hidingNothing([{ path, capabilities: ['update'] }], others)[0];
+    expect(hiding('b/c/e')?.capabilities).toEqual(['update', 'read']);
+    expect(hiding('b/x')?.capabilities).toEqual(['update', 'list']);
+    expect(hiding('x')?.capabilities).toEqual(['update']);
+    // Vault takes rules of one path together by itself.
+    expect(hiding('b/c/d')?.capabilities).toEqual(['update']);
+  });
+});
