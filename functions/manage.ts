@@ -9,7 +9,7 @@ import { manageRoutes } from '../lib/host/manage-routes.ts';
 import { observed } from '../lib/host/middleware.ts';
 import { type ManageDependencies, wireManage } from '../lib/host/wire.ts';
 
-/** Behind HTTP: shows what is managed, and has it rotated, with the rights of the caller. */
+/** Behind HTTP: shows and changes what is managed, and takes acknowledgements, with the rights of the caller. */
 export const manageFunction = (host: FunctionHost<ManageDependencies>) =>
   middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
     .use(observed(host))

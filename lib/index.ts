@@ -13,6 +13,7 @@ export type {
   DynamicSecret,
   GetDynamicSecretOptions,
   GetSecretOptions,
+  SecretGenerations,
   StaticSecret,
 } from './secrets-manager/secret-types.ts';
 export { SecretsManager, type SecretsManagerOptions } from './secrets-manager/secrets-manager.ts';

@@ -9,17 +9,28 @@ export interface Problem {
   readonly detail: string;
   readonly code: string;
   readonly hint?: string;
+  /** What is wrong with each field of the body, where that can be told field by field. */
+  readonly errors?: readonly FieldFault[];
   /** Seconds, for a Retry-After header. */
   readonly retryAfterSeconds?: number;
+}
+
+/** One thing wrong with what was sent. Never a value. */
+export interface FieldFault {
+  /** With full stops between the levels: `schedule.every`. */
+  readonly field: string;
+  readonly message: string;
 }
 
 /** A request that is refused for what it says. */
 export class RequestError extends LeasekeeperError {
   readonly status: number;
+  readonly errors: readonly FieldFault[] | undefined;
 
-  constructor(status: number, code: string, message: string, hint?: string) {
+  constructor(status: number, code: string, message: string, hint?: string, errors?: readonly FieldFault[]) {
     super(code, message, hint === undefined ? {} : { hint });
     this.status = status;
+    this.errors = errors;
   }
 }
 
@@ -45,6 +56,8 @@ const TITLES: Readonly<Record<number, string>> = {
   404: 'Not found',
   405: 'Method not allowed',
   409: 'Conflict',
+  410: 'Gone',
+  412: 'Precondition failed',
   413: 'Too large',
   415: 'Unsupported media type',
   422: 'Cannot be done as asked',
@@ -59,7 +72,7 @@ const AGAIN_AFTER_SECONDS = 5;
 
 /** Any thrown value as a problem. What is not ours is `internal`, and nothing of it is told. */
 export function problemOf(error: unknown): Problem {
-  if (error instanceof RequestError) return problem(error.status, error.code, error.message, error.hint);
+  if (error instanceof RequestError) return requestProblem(error);
   if (error instanceof VaultError) return vaultProblem(error);
   if (error instanceof LeasekeeperError) return problem(500, error.code, error.message, error.hint);
   return problem(
@@ -68,6 +81,11 @@ export function problemOf(error: unknown): Problem {
     `The request could not be carried out (${codeOf(error)}).`,
     'Look in the log by the request id.',
   );
+}
+
+function requestProblem({ status, code, message, hint, errors }: RequestError): Problem {
+  const told = problem(status, code, message, hint);
+  return errors === undefined ? told : { ...told, errors };
 }
 
 function vaultProblem(error: VaultError): Problem {

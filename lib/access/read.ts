@@ -1,8 +1,9 @@
 import { Secret } from '../telemetry/secret.ts';
 import { isPlainPath, joinPath } from '../vault/addressing.ts';
+import { isVaultError } from '../vault/errors.ts';
 import type { Mounts } from '../vault/mounts.ts';
-import { generationOf } from '../vault/published-generation.ts';
-import { readStatic } from '../vault/secrets.ts';
+import { type GenerationChoice, generationOf, versionHolding } from '../vault/published-generation.ts';
+import { readStatic, type StaticSecret } from '../vault/secrets.ts';
 import type { Caller } from './callers.ts';
 import { RequestError } from './problem.ts';
 
@@ -23,10 +24,22 @@ export interface ReadSecret {
   readonly vaultRequestId: string;
 }
 
-/** Reads a static or managed secret as the caller. Throws VaultError, and RequestError `path_invalid`. */
-export async function readSecret(deps: ReadDependencies, caller: Caller, path: string): Promise<ReadSecret> {
+/**
+ * Reads a static or managed secret as the caller: its newest version, or the one that holds a generation. Throws VaultError, and
+ * RequestError `path_invalid`, `generation_unknown`.
+ */
+export async function readSecret(
+  deps: ReadDependencies,
+  caller: Caller,
+  path: string,
+  choice?: GenerationChoice,
+): Promise<ReadSecret> {
   checkPath(path);
-  const secret = await readStatic(caller.vault, deps.mountsOf(caller), joinPath(deps.namespace, path));
+  const read = (options?: { readonly version: number }) =>
+    readStatic(caller.vault, deps.mountsOf(caller), joinPath(deps.namespace, path), options);
+  const newest = await read();
+  const secret = choice === undefined ? newest : await holding(newest, choice, read);
+  if (secret === undefined) throw generationUnknown(path, choice);
   return {
     data: new Secret(secret.data),
     version: secret.version,
@@ -34,6 +47,35 @@ export async function readSecret(deps: ReadDependencies, caller: Caller, path: s
     etag: secret.version === 0 ? undefined : `"v${secret.version}-${Date.parse(secret.createdTime ?? '')}"`,
     vaultRequestId: secret.requestId,
   };
+}
+
+/**
+ * Any version has the metadata that say which generation is where. Undefined: it is not there (any more): KV keeps so many versions, and
+ * some kinds destroy those that are retired.
+ */
+async function holding(
+  newest: StaticSecret,
+  choice: GenerationChoice,
+  read: (options: { readonly version: number }) => Promise<StaticSecret>,
+): Promise<StaticSecret | undefined> {
+  const version = versionHolding(newest.customMetadata, choice);
+  if (version === undefined || version === newest.version) return version === undefined ? undefined : newest;
+  try {
+    return await read({ version });
+  } catch (error) {
+    if (isVaultError(error, 'vault_not_found')) return undefined;
+    throw error;
+  }
+}
+
+function generationUnknown(path: string, choice: GenerationChoice | undefined): RequestError {
+  const which = typeof choice === 'number' ? `generation ${choice}` : `the ${choice} generation`;
+  return new RequestError(
+    404,
+    'generation_unknown',
+    `No version of ${path} that is still there holds ${which}.`,
+    'Read it without a generation: only what Leasekeeper published has one, and old versions are not kept for ever.',
+  );
 }
 
 /** Throws RequestError `path_invalid` for what Vault, or anything before it, might read as another path. Costs no request. */

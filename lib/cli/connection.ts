@@ -1,16 +1,23 @@
 import { Book } from '../agenda/book.ts';
 import { ROTATIONS } from '../agenda/hint.ts';
+import type { Operator } from '../host/managed-operations.ts';
 import { ManagedSecrets } from '../rotation/managed-secrets.ts';
 import { actingWith } from '../vault/acting-with.ts';
 import { type Vault, VaultClient } from '../vault/client.ts';
+import { isVaultError } from '../vault/errors.ts';
 import { KvStore } from '../vault/kv-store.ts';
+import { lookupSelf } from '../vault/tokens.ts';
 import { createTransport } from '../vault/transport.ts';
 import { tokenOf, type VaultEnvironment } from './environment.ts';
 
 /** A Vault, acting as whoever called the command. */
 export interface Connection {
   readonly vault: Vault;
+  /** The state mount. */
+  readonly store: KvStore;
   readonly secrets: ManagedSecrets;
+  /** The same with who it is, as Vault names the token; asked for only where it is written down. */
+  readonly operator: () => Promise<Operator>;
   /** Throws `agenda_not_set_up` where this Vault is not prepared. */
   readonly requirePrepared: () => Promise<void>;
 }
@@ -33,8 +40,19 @@ export async function withVault<Result>(
     const requirePrepared = async () => {
       await book.shardOf('');
     };
-    return await work({ vault, secrets, requirePrepared });
+    const operator = async () => ({ secrets, now, by: await nameOf(vault, environment) });
+    return await work({ vault, store, secrets, operator, requirePrepared });
   } finally {
     await client.close();
+  }
+}
+
+/** A token may not always ask who it is; then it is known for where it came from. */
+async function nameOf(vault: Vault, { authNamespace }: VaultEnvironment): Promise<string> {
+  try {
+    return (await lookupSelf(vault, authNamespace)).displayName || 'cli';
+  } catch (error) {
+    if (isVaultError(error, 'vault_denied')) return 'cli';
+    throw error;
   }
 }

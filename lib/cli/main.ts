@@ -3,11 +3,8 @@ import { codeOf, LeasekeeperError } from '../errors.ts';
 import { DEFAULT_SHARDS } from '../host/setup/options.ts';
 import { durationSchema } from '../rotation/duration.ts';
 import { type CliIo, EXIT, processIo } from './io.ts';
-import { applyFile, listManaged, rotateManaged, showManaged } from './managed-commands.ts';
+import { addManagedCommands, type SetExit } from './managed-program.ts';
 import { setUp } from './setup-command.ts';
-
-/** The exit code of the command that ran. */
-type SetExit = (code: number) => void;
 
 /** Runs one command line, without the program's own name. Never throws: errors are told on `io.error`, one line and a hint. */
 export async function main(args: readonly string[], io: CliIo = processIo): Promise<number> {
@@ -160,32 +157,6 @@ function addSetupCommand(program: Command, io: CliIo, setExit: SetExit): void {
         }),
       );
     });
-}
-
-function addManagedCommands(program: Command, io: CliIo, setExit: SetExit): void {
-  program
-    .command('apply')
-    .description('create or change managed secrets')
-    .requiredOption('-f, --file <file>', 'JSON or YAML: one specification, or a list')
-    .action(async ({ file }: { file: string }) => setExit(await applyFile(io, file)));
-  program
-    .command('list')
-    .description('what is managed, and in what phase')
-    .option('--json', 'as JSON', false)
-    .action(async (options: { json: boolean }) => setExit(await listManaged(io, options)));
-  program
-    .command('show')
-    .description('specification and rotation state of one managed secret, as JSON')
-    .argument('<name>')
-    .action(async (name: string) => setExit(await showManaged(io, name)));
-  program
-    .command('rotate')
-    .description('rotate a managed secret now')
-    .argument('<name>')
-    .option('--leak', 'it has leaked: revoke the old generation as soon as the new one is published', false)
-    .action(async (name: string, options: { leak: boolean }) =>
-      setExit(await rotateManaged(io, name, options)),
-    );
 }
 
 function milliseconds(text: string): number {

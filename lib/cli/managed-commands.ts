@@ -1,112 +1,116 @@
+import {
+  applySpecification,
+  type Operator,
+  pause,
+  remove,
+  resume,
+  rotateNow,
+  supply,
+} from '../host/managed-operations.ts';
+import { acknowledge } from '../rotation/acknowledgements.ts';
 import type { ManagedSecret } from '../rotation/managed-secrets.ts';
-import { unknownSecret } from '../rotation/managed-secrets.ts';
-import { demanded } from '../rotation/upkeep.ts';
-import { withVault } from './connection.ts';
+import { type Connection, withVault } from './connection.ts';
 import { readVaultEnvironment } from './environment.ts';
-import type { CliIo } from './io.ts';
+import { type CliIo, sourceOf } from './io.ts';
 import { readSpecifications } from './specification-file.ts';
+import { readValue } from './supplied-value.ts';
 
-/** Creates or changes managed secrets from a file. */
+/** Creates or changes managed secrets from a file, or from standard input. */
 export async function applyFile(io: CliIo, file: string): Promise<number> {
-  const written = await readSpecifications(file);
+  const written = await readSpecifications(sourceOf(io, file));
   return withVault(await readVaultEnvironment(io.environment), async ({ secrets }) => {
-    for (const { input } of written) {
-      const { name, version } = await secrets.apply(input);
-      io.out(`${name}: ${version === 1 ? 'created; its first generation is due now' : 'changed'}`);
+    for (const one of written) {
+      const { name, version, state } = await applySpecification({ secrets }, one);
+      const due = state.due === undefined ? 'it waits to be asked for' : 'its first generation is due now';
+      io.out(`${name}: ${version === 1 ? `created; ${due}` : 'changed'}`);
     }
     return 0;
   });
 }
 
-/** A line for each managed secret. */
-export async function listManaged(io: CliIo, options: { readonly json: boolean }): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ secrets, requirePrepared }) => {
-    const read = await Promise.all((await secrets.names()).map((name) => secrets.read(name)));
-    const found = read.filter((secret) => secret !== undefined);
-    // A mount that is not there lists like an empty one.
-    if (found.length === 0) await requirePrepared();
-    if (options.json) io.out(JSON.stringify(found.map(summaryOf), null, 2));
-    else if (found.length === 0) io.out('Nothing is managed yet. `leasekeeper apply -f <file>` begins.');
-    else for (const line of table(found.map(columnsOf))) io.out(line);
-    return 0;
-  });
-}
-
-/** Specification and rotation state of one managed secret. There is no secret value in either. */
-export async function showManaged(io: CliIo, name: string): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ secrets }) => {
-    const secret = await secrets.read(name);
-    if (secret === undefined) throw unknownSecret(name);
-    io.out(
-      JSON.stringify({ ...summaryOf(secret), specification: secret.input, state: secret.state }, null, 2),
-    );
-    return 0;
-  });
-}
-
 /** Makes a rotation due now. The next scan sends a worker. */
-export async function rotateManaged(
+export function rotateManaged(io: CliIo, name: string, options: { readonly leak: boolean }): Promise<number> {
+  return change(
+    io,
+    (operator) => rotateNow(operator, name, options.leak),
+    ({ state }) => {
+      const begun =
+        state.phase === 'idle' ? 'due now; the next scan begins it' : `already under way (${state.phase})`;
+      return `rotation ${begun}${options.leak ? '; the old generation is revoked without grace' : ''}`;
+    },
+  );
+}
+
+export function pauseManaged(io: CliIo, name: string): Promise<number> {
+  return change(
+    io,
+    (operator) => pause(operator, name),
+    ({ state }) =>
+      state.phase === 'idle'
+        ? 'paused; nothing of it is rotated or retired until it is resumed'
+        : `paused; the rotation under way (${state.phase}) is still finished`,
+  );
+}
+
+export function resumeManaged(io: CliIo, name: string): Promise<number> {
+  return change(
+    io,
+    (operator) => resume(operator, name),
+    () => 'goes on',
+  );
+}
+
+export function removeManaged(
   io: CliIo,
   name: string,
-  options: { readonly leak: boolean },
+  { credentials }: { readonly credentials: 'revoke' | 'keep' },
 ): Promise<number> {
-  const reason = options.leak ? 'leak' : 'demand';
-  return withVault(await readVaultEnvironment(io.environment), async ({ vault, secrets }) => {
-    const { state } = await secrets.change(name, (before) => demanded(before, { reason }, vault.now()));
-    const begun =
-      state.phase === 'idle' ? 'due now; the next scan begins it' : `already under way (${state.phase})`;
+  return change(
+    io,
+    (operator) => remove(operator, name, credentials),
+    () =>
+      credentials === 'revoke'
+        ? 'no longer managed; its credentials are revoked once the grace is over'
+        : 'no longer managed; its credentials work until they end by themselves, and nobody revokes them',
+  );
+}
+
+/** Takes the value of the next generation of a secret of kind `manual`. It is never shown. */
+export async function supplyManaged(io: CliIo, name: string, file: string): Promise<number> {
+  const value = await readValue(io, file);
+  return change(
+    io,
+    (operator, { store }) => supply(operator, store, name, value),
+    ({ state }) =>
+      state.phase === 'idle'
+        ? 'value taken; the next scan begins its rotation'
+        : `value taken; its rotation follows the one under way (${state.phase})`,
+  );
+}
+
+/** Says for a consumer that it has adopted a generation. */
+export async function acknowledgeManaged(
+  io: CliIo,
+  name: string,
+  { consumer, generation }: { readonly consumer: string; readonly generation: number },
+): Promise<number> {
+  return withVault(await readVaultEnvironment(io.environment), async ({ store }) => {
+    const stands = await acknowledge(store, name, consumer, generation);
     io.out(
-      `${name}: rotation ${begun}${options.leak ? '; the old generation is revoked without grace' : ''}`,
+      `${name}: ${consumer} has ${stands === generation ? 'adopted' : 'already adopted the later'} generation ${stands}`,
     );
     return 0;
   });
 }
 
-interface Summary {
-  readonly name: string;
-  readonly kind: string;
-  readonly phase: string;
-  readonly generation: number | null;
-  readonly retiring: readonly number[];
-  readonly due: string | null;
-  readonly failures: number;
-}
-
-function summaryOf({ name, spec, state }: ManagedSecret): Summary {
-  return {
-    name,
-    kind: spec.kind,
-    phase: state.phase,
-    generation: state.cur?.g ?? null,
-    retiring: state.retiring.map(({ g }) => g),
-    due: state.due === undefined ? null : new Date(state.due).toISOString(),
-    failures: state.failures,
-  };
-}
-
-function columnsOf(secret: ManagedSecret): readonly string[] {
-  const { name, kind, phase, generation, retiring, due, failures } = summaryOf(secret);
-  return [
-    name,
-    kind,
-    phase,
-    generation === null ? '-' : `g${generation}`,
-    retiring.length === 0 ? '-' : retiring.map((g) => `g${g}`).join(','),
-    due ?? 'on demand',
-    failures === 0 ? '-' : String(failures),
-  ];
-}
-
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const all = [['NAME', 'KIND', 'PHASE', 'CURRENT', 'RETIRING', 'DUE', 'FAILURES'], ...rows];
-  const widths = all.reduce<readonly number[]>(
-    (wide, row) => row.map((cell, column) => Math.max(cell.length, wide[column] ?? 0)),
-    [],
-  );
-  return all.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
+async function change(
+  io: CliIo,
+  work: (operator: Operator, connection: Connection) => Promise<ManagedSecret>,
+  told: (secret: ManagedSecret) => string,
+): Promise<number> {
+  return withVault(await readVaultEnvironment(io.environment), async (connection) => {
+    const secret = await work(await connection.operator(), connection);
+    io.out(`${secret.name}: ${told(secret)}`);
+    return 0;
+  });
 }

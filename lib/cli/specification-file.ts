@@ -2,47 +2,41 @@ import { readFile } from 'node:fs/promises';
 import { parseAllDocuments } from 'yaml';
 import * as z from 'zod';
 import { codeOf, LeasekeeperError } from '../errors.ts';
-import {
-  type Specification,
-  type SpecificationInput,
-  specificationSchema,
-} from '../rotation/specification.ts';
+import { readSpecification, type WrittenSpecification } from '../rotation/specification-faults.ts';
 
-/** One specification of a file: as it was written, which is what is stored, and as it is read. */
-export interface WrittenSpecification {
-  readonly input: SpecificationInput;
-  readonly spec: Specification;
+export interface SpecificationSource {
+  /** For messages. */
+  readonly name: string;
+  readonly text: () => Promise<string>;
 }
 
 /**
  * Reads managed secrets from a JSON or YAML file: one, a list, or several YAML documents. All are checked before any is returned.
  * Throws `specification_unreadable`, `specification_invalid`, naming each field and what is expected.
  */
-export async function readSpecifications(file: string): Promise<readonly WrittenSpecification[]> {
-  const values = parseValues(await readText(file), file);
+export async function readSpecifications(
+  from: string | SpecificationSource,
+): Promise<readonly WrittenSpecification[]> {
+  const { name: file, text } =
+    typeof from === 'string' ? { name: from, text: () => readFile(from, 'utf8') } : from;
+  const values = parseValues(await readText(text, file), file);
   if (values.length === 0) throw unreadable(file, 'holds no specification');
-  const results = values.map((value) => ({ value, parsed: specificationSchema.safeParse(value) }));
-  const faults = results.flatMap(({ value, parsed }, index) =>
-    parsed.success ? [] : parsed.error.issues.map((issue) => `${labelOf(value, index)}: ${describe(issue)}`),
+  const results = values.map((value) => ({ value, read: readSpecification(value) }));
+  const faults = results.flatMap(({ value, read }, index) =>
+    read.ok ? [] : read.faults.map(({ field, message }) => `${labelOf(value, index)}: ${field}: ${message}`),
   );
-  const names = results.flatMap(({ parsed }) => (parsed.success ? [parsed.data.name] : []));
+  const written = results.flatMap(({ read }) => (read.ok ? [read.written] : []));
+  const names = written.map(({ spec }) => spec.name);
   for (const name of new Set(names.filter((one, index) => names.indexOf(one) !== index))) {
     faults.push(`${name}: name: stands there more than once`);
   }
   if (faults.length > 0) throw invalid(file, faults);
-  return results.flatMap(({ value, parsed }) =>
-    parsed.success && isInput(value) ? [{ input: value, spec: parsed.data }] : [],
-  );
+  return written;
 }
 
-/** Known to parse; the stored form is the written one, with durations as text. */
-function isInput(value: unknown): value is SpecificationInput {
-  return specificationSchema.safeParse(value).success;
-}
-
-async function readText(file: string): Promise<string> {
+async function readText(text: () => Promise<string>, file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await text();
   } catch (error) {
     throw unreadable(file, `cannot be read (${codeOf(error)})`);
   }
@@ -67,36 +61,6 @@ function parseValues(text: string, file: string): readonly unknown[] {
 function labelOf(value: unknown, index: number): string {
   const named = z.object({ name: z.string() }).safeParse(value);
   return named.success ? named.data.name : `specification ${index + 1}`;
-}
-
-type Issue = z.core.$ZodIssue;
-
-function describe(issue: Issue): string {
-  const deepest = issue.code === 'invalid_union' ? closest(issue.errors) : undefined;
-  if (deepest !== undefined) {
-    return `${field([...issue.path, ...deepest.path])}: ${expectation(deepest)}`;
-  }
-  return `${field(issue.path)}: ${expectation(issue)}`;
-}
-
-/** Of the ways in which a value could have been right, the one that it came nearest to. */
-function closest(errors: readonly (readonly Issue[])[]): Issue | undefined {
-  const [nearest] = errors
-    .filter((issues) => issues.every(({ code }) => code !== 'unrecognized_keys'))
-    .toSorted((a, b) => b.length - a.length);
-  return nearest?.[0];
-}
-
-function field(path: readonly PropertyKey[]): string {
-  return path.length === 0 ? 'the whole' : path.map(String).join('.');
-}
-
-function expectation(issue: Issue): string {
-  const { message } = issue;
-  if (issue.code === 'invalid_type' && message.endsWith('received undefined')) {
-    return `is missing; expected ${issue.expected}`;
-  }
-  return message.replace(/^Invalid input: /, '');
 }
 
 function unreadable(file: string, what: string): LeasekeeperError {

@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import type { Caller } from '../access/callers.ts';
 import { explained, type IssuedSecret, issueRequestSchema, issueSecret } from '../access/issue.ts';
 import { problemOf } from '../access/problem.ts';
@@ -11,6 +12,7 @@ import {
   type OnAnswer,
   proofIn,
 } from './http-function.ts';
+import { queryOf } from './query.ts';
 import type { FetchDependencies } from './wire.ts';
 
 /** The routes of `fetch`. Each acts with its caller's login, so every decision is Vault's. */
@@ -55,10 +57,27 @@ function issuedBody(issued: IssuedSecret) {
   };
 }
 
+const readQuery = z.object({
+  generation: z
+    .union(
+      [
+        z.enum(['current', 'previous']),
+        z
+          .string()
+          .regex(/^[1-9]\d{0,14}$/)
+          .transform(Number),
+      ],
+      {
+        error: 'expected a number, current or previous',
+      },
+    )
+    .optional(),
+});
+
 async function read(deps: FetchDependencies, request: HttpRequest): Promise<HttpAnswer> {
   const path = request.parameters.proxy ?? '';
   const secret = await asCaller(deps, request, { action: 'read', path }, (caller) =>
-    readSecret(deps, caller, path),
+    readSecret(deps, caller, path, queryOf(readQuery, request).generation),
   );
   const headers: Record<string, string> = secret.etag === undefined ? {} : { etag: secret.etag };
   if (secret.etag !== undefined && isNamedBy(request.headers['if-none-match'], secret.etag))

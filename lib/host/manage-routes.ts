@@ -1,84 +1,117 @@
-import { ulid } from 'ulid';
+import * as z from 'zod';
 import type { Caller } from '../access/callers.ts';
-import { problemOf, RequestError } from '../access/problem.ts';
-import { eventId } from '../bus/events.ts';
-import type { ManagedSecret, ManagedSecrets } from '../rotation/managed-secrets.ts';
+import { RequestError } from '../access/problem.ts';
 import { nameSchema } from '../rotation/specification-fields.ts';
-import { demanded } from '../rotation/upkeep.ts';
-import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer, proofIn } from './http-function.ts';
+import { acknowledgeAs } from './acknowledge-route.ts';
+import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
+import { asCaller } from './manage-access.ts';
+import {
+  apply,
+  type ChangeRequest,
+  pauseNow,
+  removeNow,
+  resumeNow,
+  rotate,
+  supplyValue,
+} from './managed-changes.ts';
+import { readListed } from './managed-list.ts';
+import { unknownName } from './managed-refusals.ts';
+import { summaryOf } from './managed-summary.ts';
+import { queryOf } from './query.ts';
+import { sendWorker } from './send-worker.ts';
 import type { ManageDependencies } from './wire.ts';
 
 /** The routes of `manage`. What is managed is read and written with the caller's own token, so operators' rights are Vault policies. */
 export function manageRoutes(dependencies: () => ManageDependencies, onAnswer?: OnAnswer) {
-  const route = (
-    handle: (deps: ManageDependencies, secrets: ManagedSecrets, request: HttpRequest) => Promise<HttpAnswer>,
-  ) => httpRoute(async (request) => asOperator(dependencies(), request, handle), onAnswer);
+  const route = (handle: (deps: ManageDependencies, request: HttpRequest) => Promise<HttpAnswer>) =>
+    httpRoute((request) => handle(dependencies(), request), onAnswer);
+  const change = (make: (asked: ChangeRequest) => Promise<HttpAnswer>) =>
+    route((deps, request) => changeAs(deps, request, make));
+  const one = '/v1/managed/{name}';
   return [
     { method: 'GET' as const, path: '/v1/managed', handler: route(list) },
-    { method: 'GET' as const, path: '/v1/managed/{name}', handler: route(show) },
-    { method: 'POST' as const, path: '/v1/managed/{name}/rotate', handler: route(rotate) },
+    { method: 'GET' as const, path: one, handler: route(show) },
+    { method: 'PUT' as const, path: one, handler: change(apply) },
+    { method: 'DELETE' as const, path: one, handler: change(removeNow) },
+    { method: 'POST' as const, path: `${one}/rotate`, handler: change(rotate) },
+    { method: 'POST' as const, path: `${one}/pause`, handler: change(pauseNow) },
+    { method: 'POST' as const, path: `${one}/resume`, handler: change(resumeNow) },
+    { method: 'PUT' as const, path: `${one}/value`, handler: change(supplyValue) },
+    { method: 'POST' as const, path: '/v1/secrets/{name}/acks', handler: route(acknowledge) },
   ];
 }
 
-async function list(_deps: ManageDependencies, secrets: ManagedSecrets): Promise<HttpAnswer> {
-  return { status: 200, body: { managed: await secrets.names() } };
+const DEFAULT_PAGE = 100;
+const LARGEST_PAGE = 500;
+
+const listQuery = z.object({
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, `expected a whole number from 1 to ${LARGEST_PAGE}`)
+    .transform(Number)
+    .refine((limit) => limit <= LARGEST_PAGE, `expected at most ${LARGEST_PAGE}`)
+    .default(DEFAULT_PAGE),
+  after: nameSchema.optional(),
+  removed: z
+    .enum(['true', 'false'], { error: 'expected true or false' })
+    .transform((text) => text === 'true')
+    .default(false),
+});
+
+/** One page: it may show fewer than `limit`, because removed ones are left out of it. `next` is what to send as `after`. */
+function list(deps: ManageDependencies, request: HttpRequest): Promise<HttpAnswer> {
+  return asOperator(deps, request, async (caller) => {
+    const { limit, after = '', removed } = queryOf(listQuery, request);
+    const secrets = deps.secretsOf(caller);
+    const names = (await secrets.names()).toSorted().filter((name) => name > after);
+    const page = names.slice(0, limit);
+    const managed = (await readListed(secrets, page)).filter((one) => removed || one.removed !== true);
+    return { status: 200, body: { managed, ...(names.length > limit ? { next: page.at(-1) } : {}) } };
+  });
 }
 
-async function show(
-  _deps: ManageDependencies,
-  secrets: ManagedSecrets,
-  request: HttpRequest,
-): Promise<HttpAnswer> {
-  const secret = await secrets.read(nameIn(request));
-  if (secret === undefined) throw unknownName(nameIn(request));
-  return { status: 200, body: summaryOf(secret) };
+function show(deps: ManageDependencies, request: HttpRequest): Promise<HttpAnswer> {
+  return asOperator(deps, request, async (caller) => {
+    const name = nameIn(request);
+    const secret = await deps.secretsOf(caller).read(name);
+    if (secret === undefined) throw unknownName(name);
+    return { status: 200, body: summaryOf(secret) };
+  });
 }
 
-async function rotate(
+function changeAs(
   deps: ManageDependencies,
-  secrets: ManagedSecrets,
   request: HttpRequest,
+  make: (asked: ChangeRequest) => Promise<HttpAnswer>,
 ): Promise<HttpAnswer> {
-  const name = nameIn(request);
-  if ((await secrets.read(name)) === undefined) throw unknownName(name);
-  const reason = request.query.revoke === 'immediately' ? 'leak' : 'demand';
-  const secret = await secrets.change(name, (state) => demanded(state, { reason }, deps.now()));
-  const time = new Date(deps.now()).toISOString();
-  const shard = await deps.shardOfSecret(name);
-  // Only to be quick: the hint was posted with the change, so the next scan would find it.
-  await deps.bus
-    .publish([{ id: eventId('rotation.due', name, ulid()), type: 'rotation.due', time, data: { shard } }])
-    .catch((error: unknown) => deps.onError(error, name));
-  return { status: 202, body: summaryOf(secret) };
+  return asOperator(deps, request, async (caller) => {
+    const name = nameIn(request);
+    const operator = { secrets: deps.secretsOf(caller), by: caller.name, now: deps.now };
+    const answer = await make({ operator, store: deps.storeOf(caller), name, request });
+    await sendWorker(deps, name);
+    return answer;
+  });
 }
 
-/** What may be told of a managed secret: never a handle's accessor, never a value. */
-export function summaryOf({ name, input, state, version }: ManagedSecret) {
-  return {
-    name,
-    specification: input,
-    phase: state.phase,
-    generation: state.cur?.g ?? 0,
-    since: moment(state.cur?.since),
-    pending_generation: state.g,
-    retiring: state.retiring.map(({ g, notBefore, deadline, why, failures }) => ({
-      generation: g,
-      why,
-      not_before: moment(notBefore),
-      deadline: moment(deadline),
-      failures,
-    })),
-    failures: state.failures,
-    next_rotation: state.phase === 'idle' ? moment(state.due) : undefined,
-    retry_at: moment(state.retryAt),
-    acknowledged: state.acks,
-    unpublished_events: Object.keys(state.outbox).length,
-    document_version: version,
+function acknowledge(deps: ManageDependencies, request: HttpRequest): Promise<HttpAnswer> {
+  return asCaller(
+    deps,
+    request,
+    'ack',
+    () => void nameIn(request),
+    (caller) => acknowledgeAs(deps, caller, request, nameIn(request)),
+  );
+}
+
+function asOperator(
+  deps: ManageDependencies,
+  request: HttpRequest,
+  work: (caller: Caller) => Promise<HttpAnswer>,
+): Promise<HttpAnswer> {
+  const check = () => {
+    if (request.parameters.name !== undefined) nameIn(request);
   };
-}
-
-function moment(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString();
+  return asCaller(deps, request, 'manage', check, work);
 }
 
 function nameIn(request: HttpRequest): string {
@@ -86,46 +119,4 @@ function nameIn(request: HttpRequest): string {
   if (!parsed.success)
     throw new RequestError(400, 'name_invalid', 'The name of the managed secret will not do.');
   return parsed.data;
-}
-
-function unknownName(name: string): RequestError {
-  return new RequestError(
-    404,
-    'managed_secret_unknown',
-    `There is no managed secret named ${name}.`,
-    'GET /v1/managed lists them.',
-  );
-}
-
-/** Runs as the caller and writes one audit line. */
-async function asOperator(
-  deps: ManageDependencies,
-  request: HttpRequest,
-  handle: (deps: ManageDependencies, secrets: ManagedSecrets, request: HttpRequest) => Promise<HttpAnswer>,
-): Promise<HttpAnswer> {
-  const started = deps.now();
-  let who: Caller['who'] = {};
-  const audit = (outcome: 'ok' | 'denied' | 'error', code?: string) =>
-    deps.audit({
-      who,
-      action: 'manage',
-      path: request.path,
-      outcome,
-      latency_ms: Math.max(0, deps.now() - started),
-      request_id: request.requestId,
-      ...(code === undefined ? {} : { code }),
-    });
-  try {
-    // Before the caller is looked up: a name that is refused in any case costs Vault nothing.
-    if (request.parameters.name !== undefined) nameIn(request);
-    const caller = await deps.callers.identify(proofIn(request));
-    who = caller.who;
-    const answer = await handle(deps, deps.secretsOf(caller), request);
-    audit('ok');
-    return answer;
-  } catch (error) {
-    const problem = problemOf(error);
-    audit(problem.status === 401 || problem.status === 403 ? 'denied' : 'error', problem.code);
-    throw error;
-  }
 }

@@ -3,7 +3,7 @@ import { type Caller, Callers } from '../access/callers.ts';
 import type { IssueDependencies } from '../access/issue.ts';
 import type { ReadDependencies } from '../access/read.ts';
 import { Book, type BookKind } from '../agenda/book.ts';
-import { DELIVERIES, type Hint, ROTATIONS } from '../agenda/hint.ts';
+import { DELIVERIES, ROTATIONS } from '../agenda/hint.ts';
 import type { AgendaEntry } from '../agenda/shard.ts';
 import type { Bus } from '../bus/bus.ts';
 import { codeOf } from '../errors.ts';
@@ -153,19 +153,23 @@ export interface ManageDependencies extends Wired {
   readonly secretsOf: (caller: Caller) => ManagedSecrets;
   /** The state mount, as the caller. */
   readonly storeOf: (caller: Caller) => KvStore;
-  /** With `manage`'s own identity: to send a worker to what was changed. */
-  readonly rotations: Book<Hint>;
+  readonly shardOfSecret: (name: string) => Promise<number>;
+  /** With `manage`'s own identity: has the next scan, too, send a worker to a managed secret. */
+  readonly postHint: (name: string) => Promise<void>;
 }
 
 export function wireManage(parts: Parts): ManageDependencies {
   const base = baseOf(parts, 'manage');
+  const own = bookOf(base, ROTATIONS);
   const storeOf = (caller: Caller) => new KvStore(caller.vault, parts.config.stateMount);
   return {
     ...base,
     bus: parts.bus,
     callers: callersOf(parts),
     audit: parts.audit,
-    rotations: bookOf(base, ROTATIONS),
+    shardOfSecret: (name) => own.shardOf(name),
+    // For version 1: it says nothing of the document that its worker does not find out.
+    postHint: (name) => own.add({ id: name, due: base.now(), for: 1 }),
     storeOf,
     secretsOf: (caller) => {
       const store = storeOf(caller);

@@ -1,18 +1,8 @@
-import * as z from 'zod';
-import { isVaultError } from '../vault/errors.ts';
+import { acknowledgedIn, acknowledgementPath, writeAcknowledgement } from '../vault/acknowledgements.ts';
 import type { KvStore } from '../vault/kv-store.ts';
 import type { RotationState } from './state.ts';
 
-/**
- * What consumers say they have adopted: one document for each consumer of each managed secret, written by the consumer itself. Its own
- * Vault policy says which it may write, so nobody speaks for another.
- */
-const acknowledgementSchema = z.object({ generation: z.number().int().min(1) });
-
-/** Where a consumer's acknowledgement is in the state mount. */
-export function acknowledgementPath(name: string, consumer: string): string {
-  return `acks/${name}/${consumer}`;
-}
+export { acknowledgementPath };
 
 /** Takes down that a consumer has adopted a generation. It never goes back to a lower one. Returns what stands there then. */
 export async function acknowledge(
@@ -21,22 +11,7 @@ export async function acknowledge(
   consumer: string,
   generation: number,
 ): Promise<number> {
-  for (;;) {
-    const { entry, version } = await store.read(acknowledgementPath(name, consumer));
-    const known = acknowledgementSchema.safeParse(entry?.data);
-    if (known.success && known.data.generation >= generation) return known.data.generation;
-    if (await written(store, acknowledgementPath(name, consumer), generation, version)) return generation;
-  }
-}
-
-async function written(store: KvStore, path: string, generation: number, cas: number): Promise<boolean> {
-  try {
-    await store.write(path, { generation }, cas);
-    return true;
-  } catch (error) {
-    if (isVaultError(error, 'vault_cas_mismatch')) return false;
-    throw error;
-  }
+  return (await writeAcknowledgement(store, name, consumer, generation)).generation;
 }
 
 /**
@@ -51,9 +26,8 @@ export async function readAcknowledgements(
   const read = await Promise.all(
     consumers.map(async (consumer) => {
       const { entry } = await store.read(acknowledgementPath(name, consumer));
-      const parsed = acknowledgementSchema.safeParse(entry?.data);
-      if (entry === undefined || !parsed.success) return undefined;
-      const { generation } = parsed.data;
+      const generation = acknowledgedIn(entry?.data);
+      if (entry === undefined || generation === undefined) return undefined;
       return Date.parse(entry.createdTime) < becameCurrent(state, generation)
         ? undefined
         : ([consumer, generation] as const);

@@ -3,11 +3,13 @@ import type { Audit, AuditInput } from '../telemetry/audit.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
 import { VaultClient } from '../vault/client.ts';
+import { KvStore } from '../vault/kv-store.ts';
 import { Mounts } from '../vault/mounts.ts';
 import type { RetryPolicy } from '../vault/retry.ts';
 import { VaultSession } from '../vault/session.ts';
 import { createTransport, type Transport } from '../vault/transport.ts';
 import { AccessLog } from './access-log.ts';
+import { Acknowledgements } from './acknowledgements.ts';
 import { authMethodOf, type Configuration, caCertificateOf } from './configuration.ts';
 import { DynamicSecrets } from './dynamic-secrets.ts';
 import { SecretsManagerEmitter } from './events.ts';
@@ -39,6 +41,8 @@ export interface Assembled {
   readonly mounts: Mounts;
   readonly events: SecretsManagerEmitter;
   readonly accesses: AccessLog;
+  /** Undefined where it is not configured. */
+  readonly acknowledgements: Acknowledgements | undefined;
   readonly staticSecrets: StaticSecrets;
   readonly dynamicSecrets: DynamicSecrets;
   /** From now on no login is made: its token would be left behind. */
@@ -84,8 +88,36 @@ export function assemble(
   const mounts = new Mounts(session, authNamespace);
   const leases = new LeasesInVault({ namespace, authNamespace, parents, accesses, metrics, now });
   const dynamicSecrets = new DynamicSecrets(configuration, { leases, parents, events, now, random });
-  const staticSecrets = new StaticSecrets(configuration, { vault: session, mounts, events, now, random });
-  return { client, session, mounts, events, accesses, staticSecrets, dynamicSecrets, stopLogins };
+  const { acknowledge } = configuration;
+  const acknowledgements =
+    acknowledge &&
+    new Acknowledgements({
+      store: new KvStore(session, acknowledge.stateMount),
+      consumer: acknowledge.as,
+      accesses,
+      events,
+      metrics,
+    });
+  const vault = session;
+  const staticSecrets = new StaticSecrets(configuration, {
+    vault,
+    mounts,
+    events,
+    acknowledgements,
+    now,
+    random,
+  });
+  return {
+    client,
+    session,
+    mounts,
+    events,
+    accesses,
+    acknowledgements,
+    staticSecrets,
+    dynamicSecrets,
+    stopLogins,
+  };
 }
 
 function stoppable(method: AuthMethod): { readonly method: AuthMethod; readonly stopLogins: () => void } {

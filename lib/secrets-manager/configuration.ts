@@ -7,6 +7,7 @@ import { joinPath } from '../vault/addressing.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
 import { tokenAuth } from '../vault/auth/token.ts';
+import { isManagedName } from '../vault/published-generation.ts';
 
 /** Vault's name for the namespace that has none. */
 const ROOT = 'root';
@@ -54,6 +55,19 @@ const settingsSchema = z.strictObject({
   handlerTimeoutMs: milliseconds.default(30_000),
   /** How long `cleanup` may take at most. */
   cleanupTimeoutMs: milliseconds.default(10_000),
+  /** Acknowledges generations as the consumer `as`. Its policy must allow `acks/<name of the managed secret>/<as>` in the state mount. */
+  acknowledge: z
+    .strictObject({
+      as: z
+        .string()
+        .refine(isManagedName, 'expected lower-case letters, digits and dashes, at most 63 characters'),
+      /** Leasekeeper's state mount, as a full path. */
+      stateMount: z
+        .string()
+        .transform((mount) => joinPath(mount))
+        .default('leasekeeper'),
+    })
+    .optional(),
 });
 
 /** Everything that may be set, with what the seeds of a service have in the environment. */

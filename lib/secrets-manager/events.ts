@@ -25,7 +25,7 @@ export interface SecretsManagerEvents {
   readonly lost: { readonly path: string; readonly leaseId: string };
   /** Something in the background failed; it is tried again where that makes sense. For the log. */
   readonly fault: {
-    readonly operation: 'login' | 'issue' | 'renew' | 'revoke' | 'handler' | 'cleanup';
+    readonly operation: 'login' | 'issue' | 'renew' | 'revoke' | 'handler' | 'acknowledge' | 'cleanup';
     readonly path?: string;
     readonly error: unknown;
   };
@@ -72,21 +72,34 @@ export class SecretsManagerEmitter {
     name: Name,
     event: SecretsManagerEvents[Name],
   ): Promise<void> {
+    await waitAtMost(this.tell(name, event), this.#handlerTimeoutMs);
+  }
+
+  /**
+   * Calls every handler at once. Resolves when all have finished, however long that takes: true when none of them has failed. Never
+   * rejects.
+   */
+  async tell<Name extends SecretsManagerEventName>(
+    name: Name,
+    event: SecretsManagerEvents[Name],
+  ): Promise<boolean> {
     const handlers: ReadonlySet<SecretsManagerHandler<Name>> = this.#handlers[name];
-    const finished = Promise.all([...handlers].map((handler) => this.#call(name, handler, event)));
-    await waitAtMost(finished, this.#handlerTimeoutMs);
+    const calls = await Promise.all([...handlers].map((handler) => this.#call(name, handler, event)));
+    return calls.every((finished) => finished);
   }
 
   async #call<Name extends SecretsManagerEventName>(
     name: Name,
     handler: SecretsManagerHandler<Name>,
     event: SecretsManagerEvents[Name],
-  ): Promise<void> {
+  ): Promise<boolean> {
     try {
       await handler(event);
+      return true;
     } catch (error) {
       // A handler of faults that fails has nobody left to tell.
       if (name !== 'fault') void this.emit('fault', { operation: 'handler', error });
+      return false;
     }
   }
 }

@@ -17,6 +17,34 @@ export function assertPath(path: string): void {
   });
 }
 
+/** `generation_unknown`: no version at this path is known to hold the generation, or it is no longer there. */
+export function generationUnknown(path: string, cause?: unknown): LeasekeeperError {
+  return new LeasekeeperError('generation_unknown', `That generation of ${path} is not there.`, {
+    hint: 'Only what Leasekeeper published has a generation, and old versions are not kept for ever.',
+    cause,
+  });
+}
+
+/** `secret_version_ambiguous`. */
+export function versionAmbiguous(): LeasekeeperError {
+  return new LeasekeeperError(
+    'secret_version_ambiguous',
+    'Both a version and a generation of a secret were asked for.',
+    { hint: 'Give one of them.' },
+  );
+}
+
+/** `acknowledge_not_configured`. */
+export function acknowledgeNotConfigured(): LeasekeeperError {
+  return new LeasekeeperError(
+    'acknowledge_not_configured',
+    'The secrets manager does not know as which consumer to acknowledge.',
+    {
+      hint: 'Give it the option acknowledge: { as: … }, with the name that specifications list under consumers.',
+    },
+  );
+}
+
 /** `secrets_manager_cleanup_slow`: told as a `fault`, never thrown. */
 export function cleanupTooSlow(): LeasekeeperError {
   return new LeasekeeperError('secrets_manager_cleanup_slow', 'Cleaning up did not finish in time.', {

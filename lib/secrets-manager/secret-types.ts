@@ -1,3 +1,4 @@
+import type { GenerationChoice } from '../vault/published-generation.ts';
 import type { SecretData } from './secret-data.ts';
 
 /** A secret that stands in KV. */
@@ -12,6 +13,14 @@ export interface StaticSecret {
   readonly createdTime: string | undefined;
   /** True when Vault could not be asked and an earlier answer stands in for the time being. */
   readonly stale: boolean;
+}
+
+/** What stands at a path, and the generation before it. */
+export interface SecretGenerations {
+  /** The newest version: what `getSecret` gives. */
+  readonly current: StaticSecret;
+  /** Undefined when there is none, or it is no longer there. */
+  readonly previous: StaticSecret | undefined;
 }
 
 /** A secret that Vault made for this process, or, at a path in KV, the newest generation that was published there. */
@@ -37,6 +46,8 @@ export interface GetSecretOptions {
   readonly field?: string;
   /** An earlier version, on KV v2. */
   readonly version?: number;
+  /** The version that holds this generation of a managed secret: its number, `current` or `previous`. Not together with `version`. */
+  readonly generation?: GenerationChoice;
   /** Stops waiting; others who wait for the same secret are not disturbed. */
   readonly signal?: AbortSignal;
 }

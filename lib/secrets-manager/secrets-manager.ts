@@ -13,11 +13,18 @@ import {
 import type { HeldAnswer } from './dynamic-secrets.ts';
 import type { SecretsManagerEventName, SecretsManagerHandler } from './events.ts';
 import { endOf } from './lease-decision.ts';
-import { assertPath, cleanupTooSlow, managerClosed } from './refusals.ts';
+import {
+  acknowledgeNotConfigured,
+  assertPath,
+  cleanupTooSlow,
+  managerClosed,
+  versionAmbiguous,
+} from './refusals.ts';
 import type {
   DynamicSecret,
   GetDynamicSecretOptions,
   GetSecretOptions,
+  SecretGenerations,
   StaticSecret,
 } from './secret-types.ts';
 import type { StaticAnswer } from './static-secrets.ts';
@@ -77,19 +84,63 @@ export class SecretsManager implements AsyncDisposable {
   /**
    * A secret in KV, either version, by its path after VAULT_NAMESPACE. Kept for `cacheTtlMs`; while Vault cannot be reached it stands in
    * for `staleMs` more, but never after a denial. With `field`, that field alone, as a {@link Secret}. Throws
-   * `secret_field_missing`.
+   * `secret_field_missing`, `generation_unknown`, `secret_version_ambiguous`.
    */
   getSecret(path: string, options: GetSecretOptions & { readonly field: string }): Promise<Secret>;
   getSecret(path: string, options?: GetSecretOptions & { readonly field?: undefined }): Promise<StaticSecret>;
   getSecret(path: string, options?: GetSecretOptions): Promise<StaticSecret | Secret>;
   async getSecret(path: string, options: GetSecretOptions = {}): Promise<StaticSecret | Secret> {
-    const { field, version, signal } = options;
+    const { field, version, generation, signal } = options;
     this.#assertAskable(path, signal);
+    if (version !== undefined && generation !== undefined) throw versionAmbiguous();
     const { staticSecrets, accesses } = this.#parts;
     const maxAgeMs = this.#configuration.cacheTtlMs;
-    const reading = accesses.asked('static', path, () => staticSecrets.read(path, { version, maxAgeMs }));
+    const reading = accesses.asked('static', path, () =>
+      generation === undefined
+        ? staticSecrets.read(path, { version, maxAgeMs })
+        : staticSecrets.readGeneration(path, generation, maxAgeMs),
+    );
     const { secret } = await this.#unlessClosed(untilAborted(reading, signal));
     return field === undefined ? secret : new Secret(secret.data.get(field));
+  }
+
+  /**
+   * The newest value at a path in KV and that of the generation before it, for what readers must accept both of, such as keys that sign.
+   * Each at most `refreshMs` old, because a new key is used as soon as it is published, and a leaked one must no longer be accepted.
+   */
+  async getGenerations(
+    path: string,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<SecretGenerations> {
+    const { signal } = options;
+    this.#assertAskable(path, signal);
+    const { staticSecrets, accesses } = this.#parts;
+    const reading = accesses.asked('static', path, async () => {
+      const { current, previous } = await staticSecrets.readGenerations(path, this.#configuration.refreshMs);
+      return { ...current, previous: previous?.secret };
+    });
+    const { secret, previous } = await this.#unlessClosed(untilAborted(reading, signal));
+    return { current: secret, previous };
+  }
+
+  /**
+   * Says that this service uses a secret that it was given, so that the generation before it may be retired. It happens by itself when the
+   * handlers of `rotated` have finished; this is for a process that starts with a generation and is told of none. Throws
+   * `acknowledge_not_configured`, `generation_unknown` for what Leasekeeper has not published.
+   */
+  async acknowledge({
+    path,
+    version = 0,
+  }: Pick<StaticSecret | DynamicSecret, 'path' | 'version'>): Promise<void> {
+    this.#assertAskable(path, undefined);
+    const { acknowledgements, staticSecrets } = this.#parts;
+    if (acknowledgements === undefined) throw acknowledgeNotConfigured();
+    const acknowledging = async () =>
+      acknowledgements.acknowledge(
+        await staticSecrets.naming(path, version, this.#configuration.cacheTtlMs),
+        version,
+      );
+    await this.#unlessClosed(acknowledging());
   }
 
   /**
@@ -158,9 +209,9 @@ export class SecretsManager implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    const { client, session, events, dynamicSecrets, stopLogins } = this.#parts;
+    const { client, session, events, acknowledgements, dynamicSecrets, stopLogins } = this.#parts;
     stopLogins();
-    await dynamicSecrets.close();
+    await Promise.all([dynamicSecrets.close(), acknowledgements?.close()]);
     try {
       await session.close();
     } catch (error) {

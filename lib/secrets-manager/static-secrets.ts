@@ -1,11 +1,14 @@
 import { joinPath } from '../vault/addressing.ts';
 import type { Vault } from '../vault/client.ts';
+import { isVaultError } from '../vault/errors.ts';
 import type { Mounts } from '../vault/mounts.ts';
-import { generationOf } from '../vault/published-generation.ts';
+import { type GenerationChoice, generationOf, versionHolding } from '../vault/published-generation.ts';
 import { readStatic } from '../vault/secrets.ts';
 import type { Served } from './access-log.ts';
+import type { Acknowledgements, PublishedRead } from './acknowledgements.ts';
 import type { SecretIdentity, SecretsManagerEmitter } from './events.ts';
-import { SecretCache } from './secret-cache.ts';
+import { generationUnknown } from './refusals.ts';
+import { type CacheAnswer, SecretCache } from './secret-cache.ts';
 import { SecretData } from './secret-data.ts';
 import type { StaticSecret } from './secret-types.ts';
 
@@ -20,6 +23,8 @@ export interface StaticSecretsDependencies {
   readonly vault: Vault;
   readonly mounts: Mounts;
   readonly events: SecretsManagerEmitter;
+  /** Undefined: nothing is acknowledged. */
+  readonly acknowledgements: Acknowledgements | undefined;
   readonly now: () => number;
   readonly random: () => number;
 }
@@ -37,8 +42,15 @@ export interface StaticAnswer {
   readonly vaultRequestId: string;
 }
 
+/** The generations at a path. */
+export interface GenerationsAnswer {
+  readonly current: StaticAnswer;
+  readonly previous: StaticAnswer | undefined;
+}
+
 interface Kept {
   readonly secret: StaticSecret;
+  readonly customMetadata: Readonly<Record<string, string>>;
   readonly requestId: string;
 }
 
@@ -61,14 +73,52 @@ export class StaticSecrets {
    * Throws VaultError: `vault_not_found`, `vault_denied`, `vault_bad_request` for a path that is not in KV, and what
    * happens on the way there.
    */
-  async read(path: string, { version, maxAgeMs }: StaticRead): Promise<StaticAnswer> {
-    const key = version === undefined ? path : `${path}${SEPARATOR}${version}`;
-    const { value, source } = await this.#cache.get(key, maxAgeMs, (previous) =>
-      this.#load(path, version, previous),
-    );
-    const secret = source === 'stale' ? { ...value.secret, stale: true } : value.secret;
-    // An answer from the cache made no request, so it has no request id of Vault's.
-    return { secret, served: source, vaultRequestId: source === 'load' ? value.requestId : '' };
+  async read(path: string, read: StaticRead): Promise<StaticAnswer> {
+    return answerOf(await this.#get(path, read));
+  }
+
+  /**
+   * The version that holds a generation. Where that is comes with every read of the path, so that it costs no request of its own. Throws
+   * as `read` does, and `generation_unknown`.
+   */
+  async readGeneration(path: string, choice: GenerationChoice, maxAgeMs: number): Promise<StaticAnswer> {
+    let newest = await this.#get(path, { maxAgeMs });
+    let version = versionHolding(newest.value.customMetadata, choice);
+    if (version === undefined && newest.source === 'cache') {
+      // Whoever has been told of a generation may ask for it sooner than the cache would look.
+      newest = await this.#get(path, { maxAgeMs: 0 });
+      version = versionHolding(newest.value.customMetadata, choice);
+    }
+    if (version === undefined) throw generationUnknown(path);
+    if (version === newest.value.secret.version) return answerOf(newest);
+    try {
+      return await this.read(path, { version, maxAgeMs });
+    } catch (error) {
+      throw isVaultError(error, 'vault_not_found') ? generationUnknown(path, error) : error;
+    }
+  }
+
+  /** The newest version and the generation before it. Throws as `read` does. */
+  async readGenerations(path: string, maxAgeMs: number): Promise<GenerationsAnswer> {
+    const newest = await this.#get(path, { maxAgeMs });
+    const { secret, customMetadata } = newest.value;
+    // Between the write of a value and that of its metadata the newest has no generation: then the newest that has one came before it.
+    const version = versionHolding(customMetadata, secret.generation === undefined ? 'current' : 'previous');
+    const current = answerOf(newest);
+    if (version === undefined) return { current, previous: undefined };
+    try {
+      return { current, previous: await this.read(path, { version, maxAgeMs }) };
+    } catch (error) {
+      if (isVaultError(error, 'vault_not_found')) return { current, previous: undefined };
+      throw error;
+    }
+  }
+
+  /** What the metadata at a path say; read anew when they do not yet name the generation of a version. Throws as `read` does. */
+  async naming(path: string, version: number, maxAgeMs: number): Promise<PublishedRead> {
+    const known = publishedIn((await this.#get(path, { maxAgeMs })).value);
+    if (generationOf(known.customMetadata, version) !== undefined) return known;
+    return publishedIn((await this.#get(path, { maxAgeMs: 0 })).value);
   }
 
   /** Forgets every version of a path. */
@@ -76,8 +126,13 @@ export class StaticSecrets {
     this.#cache.delete((key) => key === path || key.startsWith(`${path}${SEPARATOR}`));
   }
 
+  #get(path: string, { version, maxAgeMs }: StaticRead): Promise<CacheAnswer<Kept>> {
+    const key = version === undefined ? path : `${path}${SEPARATOR}${version}`;
+    return this.#cache.get(key, maxAgeMs, (previous) => this.#load(path, version, previous));
+  }
+
   async #load(path: string, version: number | undefined, previous: Kept | undefined): Promise<Kept> {
-    const { vault, mounts, events } = this.#deps;
+    const { vault, mounts, acknowledgements } = this.#deps;
     const fullPath = joinPath(this.#settings.namespace, path);
     const read = await readStatic(vault, mounts, fullPath, version === undefined ? {} : { version });
     const secret: StaticSecret = {
@@ -88,15 +143,31 @@ export class StaticSecrets {
       createdTime: read.createdTime,
       stale: false,
     };
-    if (previous !== undefined && previous.secret.version !== secret.version) {
-      void events.emit('rotated', {
-        path,
-        previous: identityOf(previous.secret),
-        current: identityOf(secret),
-      });
-    }
-    return { secret, requestId: read.requestId };
+    const kept: Kept = { secret, customMetadata: read.customMetadata, requestId: read.requestId };
+    if (previous !== undefined && previous.secret.version !== secret.version) this.#rotated(previous, kept);
+    acknowledgements?.seen(publishedIn(kept));
+    return kept;
   }
+
+  #rotated(previous: Kept, current: Kept): void {
+    const { events, acknowledgements } = this.#deps;
+    const handled = events.tell('rotated', {
+      path: current.secret.path,
+      previous: identityOf(previous.secret),
+      current: identityOf(current.secret),
+    });
+    void acknowledgements?.rotated(publishedIn(current), handled);
+  }
+}
+
+function answerOf({ value, source }: CacheAnswer<Kept>): StaticAnswer {
+  const secret = source === 'stale' ? { ...value.secret, stale: true } : value.secret;
+  // An answer from the cache made no request, so it has no request id of Vault's.
+  return { secret, served: source, vaultRequestId: source === 'load' ? value.requestId : '' };
+}
+
+function publishedIn({ secret: { path, version }, customMetadata }: Kept): PublishedRead {
+  return { path, version, customMetadata };
 }
 
 function identityOf({ version, generation }: StaticSecret): SecretIdentity {

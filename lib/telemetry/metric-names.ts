@@ -104,6 +104,12 @@ export const METRICS = {
     unit: 'Seconds',
     labels: [],
   },
+  leasekeeper_acknowledgements_total: {
+    type: 'counter',
+    help: 'Generations that a service has acknowledged through its SecretsManager, by outcome.',
+    unit: 'Count',
+    labels: ['outcome'],
+  },
   leasekeeper_fetches_total: {
     type: 'counter',
     help: 'Secrets handed out by fetch, by outcome.',

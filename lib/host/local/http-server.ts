@@ -10,6 +10,8 @@ export type HttpHandler = (event: APIGatewayProxyEventV2) => Promise<APIGatewayP
 /** Which handler serves which paths; the first match wins. */
 export interface HttpRoutes {
   readonly prefix: string;
+  /** Any, when left out. */
+  readonly method?: string;
   readonly handler: HttpHandler;
 }
 
@@ -57,8 +59,10 @@ async function answer(
   const requestId = randomUUID();
   try {
     const event = await eventOf(request, requestId);
+    const { method: asked } = event.requestContext.http;
     const route = routes.find(
-      ({ prefix }) => event.rawPath === prefix || event.rawPath.startsWith(`${prefix}/`),
+      ({ prefix, method = asked }) =>
+        method === asked && (event.rawPath === prefix || event.rawPath.startsWith(`${prefix}/`)),
     );
     if (route === undefined) throw new RequestError(404, 'route_unknown', `There is no ${event.rawPath}.`);
     send(response, await route.handler(event));

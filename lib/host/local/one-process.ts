@@ -101,6 +101,8 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
     { prefix: '/healthz', handler: async () => healthAnswer(health, config.scanIntervalMs) },
     { prefix: '/metrics', handler: async () => textAnswer(await metrics.text(), metrics.contentType) },
     { prefix: '/v1/managed', handler: (event) => manage(event, localContext('manage')) },
+    // Acknowledgements; secrets themselves are only ever read, by fetch.
+    { prefix: '/v1/secrets', method: 'POST', handler: (event) => manage(event, localContext('manage')) },
     { prefix: '/v1', handler: (event) => fetch(event, localContext('fetch')) },
   ]);
   const schedule = startSchedule(config.scanIntervalMs, async () => {

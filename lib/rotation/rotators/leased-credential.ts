@@ -9,7 +9,7 @@ import { isVaultError } from '../../vault/errors.ts';
 import { Leases } from '../../vault/leases.ts';
 import { tokenNamespaceOf } from '../../vault/mounts.ts';
 import { issueDynamic } from '../../vault/secrets.ts';
-import { Tokens } from '../../vault/tokens.ts';
+import { type TokenRenewal, Tokens } from '../../vault/tokens.ts';
 import type { RotatorDependencies } from './kind.ts';
 import { type Attempt, type Created, type Handle, handleSchema, type Value } from './rotator.ts';
 
@@ -18,13 +18,20 @@ import { type Attempt, type Created, type Handle, handleSchema, type Value } fro
  * the accessor is recorded leaves nothing that lives on. Only a recorded token is renewed.
  */
 
-/** What the specification says of it. Durations in milliseconds. */
-export interface LeasedSpecification {
-  readonly name: string;
+/** What the specification says of the token it is issued under. Durations in milliseconds. */
+export interface AttemptTokenSpecification {
   readonly token_role: string;
   readonly attempt_ttl: number;
-  readonly token_ttl: number;
+}
+
+/** What it says of whose it is. Durations in milliseconds. */
+export interface CaredForSpecification {
+  readonly name: string;
   readonly grace: number;
+}
+
+export interface LeasedSpecification extends AttemptTokenSpecification, CaredForSpecification {
+  readonly token_ttl: number;
 }
 
 const handleOfLease = z.object({
@@ -41,7 +48,7 @@ const handleOfLease = z.object({
 /** Has `source` (after VAULT_NAMESPACE) issue one; with a body where the engine wants a POST. Throws what Vault answers. */
 export async function issueLeased(
   deps: RotatorDependencies,
-  spec: LeasedSpecification,
+  spec: AttemptTokenSpecification,
   source: string,
   body?: Readonly<Record<string, unknown>>,
 ): Promise<Created & { readonly value: Value }> {
@@ -71,13 +78,40 @@ export async function issueLeased(
 /** Renews the recorded token, then puts both under care. The other way round, a dead attempt's lease would be renewed for a while. */
 export async function keepLeased(
   deps: RotatorDependencies,
-  { spec, generation }: Attempt<LeasedSpecification>,
+  attempt: Attempt<LeasedSpecification>,
   source: string,
   stored: Handle,
 ): Promise<boolean> {
-  const handle = handleOfLease.parse(stored);
-  const renewed = await renewToken(deps, handle, spec);
+  const renewed = await renewAttemptToken(deps, stored, attempt.spec.token_ttl);
   if (renewed === undefined) return false;
+  await putUnderCare(deps, attempt, source, stored, renewed);
+  return true;
+}
+
+/** Has the attempt's token live for `lifeMs` from now, or as long as Vault grants. Undefined: it is gone, and its lease with it. */
+export async function renewAttemptToken(
+  deps: RotatorDependencies,
+  stored: Handle,
+  lifeMs: number,
+): Promise<TokenRenewal | undefined> {
+  const { accessor, token_ns } = handleOfLease.parse(stored);
+  try {
+    return await new Tokens(deps.vault, token_ns).renewAccessor(accessor, Math.ceil(lifeMs / 1_000));
+  } catch (error) {
+    if (isVaultError(error, 'vault_unknown_accessor')) return undefined;
+    throw error;
+  }
+}
+
+/** Puts the lease and its token, just renewed, into the agenda: both are kept for as long as Vault lets them live. */
+export async function putUnderCare(
+  deps: RotatorDependencies,
+  { spec, generation }: Pick<Attempt<CaredForSpecification>, 'spec' | 'generation'>,
+  source: string,
+  stored: Handle,
+  renewed: TokenRenewal,
+): Promise<void> {
+  const handle = handleOfLease.parse(stored);
   const now = deps.now();
   const lease = leaseEntryOf(
     {
@@ -107,23 +141,6 @@ export async function keepLeased(
   );
   await deps.leases.add(token);
   await deps.leases.add(lease);
-  return true;
-}
-
-async function renewToken(
-  deps: RotatorDependencies,
-  handle: z.infer<typeof handleOfLease>,
-  spec: LeasedSpecification,
-) {
-  try {
-    return await new Tokens(deps.vault, handle.token_ns).renewAccessor(
-      handle.accessor,
-      Math.ceil(spec.token_ttl / 1_000),
-    );
-  } catch (error) {
-    if (isVaultError(error, 'vault_unknown_accessor')) return undefined;
-    throw error;
-  }
 }
 
 /** Out of the agenda first, so that nobody reports it as lost; then the lease itself, then its token: a token alone may not take it along. */

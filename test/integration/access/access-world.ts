@@ -4,6 +4,7 @@ import { inject, onTestFinished } from 'vitest';
 import * as z from 'zod';
 import { fetchFunction } from '../../../functions/fetch.ts';
 import { manageFunction } from '../../../functions/manage.ts';
+import type { Bus } from '../../../lib/bus/bus.ts';
 import type { LeasekeeperEvent } from '../../../lib/bus/events.ts';
 import { readConfig } from '../../../lib/host/config.ts';
 import type { FunctionName } from '../../../lib/host/identities.ts';
@@ -109,6 +110,8 @@ export interface Functions {
 export interface FunctionsOptions {
   readonly transport?: (real: Transport) => Transport;
   readonly callerMount?: string;
+  /** In place of one that takes everything. */
+  readonly bus?: Bus;
 }
 
 export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}): Functions {
@@ -136,7 +139,7 @@ export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}
   const parts: Parts = {
     config,
     client,
-    bus: {
+    bus: options.bus ?? {
       publish: async (events) => {
         published.push(...events);
         return new Set(events.map(({ id }) => id));

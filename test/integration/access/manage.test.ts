@@ -37,7 +37,9 @@ describe('an operator', () => {
   it('sees what is managed, and in what phase', async () => {
     expect(await get('/v1/managed', operator)).toMatchObject({
       status: 200,
-      body: { managed: ['app-database'] },
+      body: {
+        managed: [{ name: 'app-database', kind: 'lease', phase: 'idle', generation: 1, paused: false }],
+      },
     });
     expect(await get('/v1/managed/app-database', operator)).toMatchObject({
       status: 200,
@@ -45,10 +47,36 @@ describe('an operator', () => {
     });
   });
 
+  it('sees what became of each rotation and who asked for it, and no handle', async () => {
+    const opened = openWorld(world);
+    await rotate('app-database', operator);
+    await rotateShard(opened.rotate, { shard: 0 });
+    const state = (await opened.secrets.read('app-database'))?.state;
+    await opened.close();
+
+    const shown = await get('/v1/managed/app-database', operator);
+
+    expect(shown.body).toMatchObject({
+      generation: 2,
+      published: { path: 'app/database', version: 2 },
+      history: [
+        { generation: 2, reason: 'demand', by: 'token', failures: 0, took: { create: expect.any(Number) } },
+        { generation: 1, reason: 'first' },
+      ],
+      retiring: [{ generation: 1, why: 'replaced', waiting_for: [], overdue: false, failures: 0 }],
+      reaping: { count: 0 },
+    });
+    const handles = [state?.cur?.h, state?.retiring[0]?.h].flatMap((handle) => Object.values(handle ?? {}));
+    const told = handles.filter(
+      (part) => typeof part === 'string' && part !== '' && JSON.stringify(shown).includes(part),
+    );
+    expect([handles.length > 2, told]).toEqual([true, []]);
+  });
+
   it('has a secret rotated, and a worker is sent', async () => {
     expect(await rotate('app-database', operator)).toMatchObject({
       status: 202,
-      body: { name: 'app-database', generation: 1, next_rotation: expect.any(String) },
+      body: { name: 'app-database', next_rotation: expect.any(String), next_reason: 'demand' },
     });
     expect(functions.published).toMatchObject([{ type: 'rotation.due', data: { shard: 0 } }]);
     expect(functions.audited).toMatchObject([

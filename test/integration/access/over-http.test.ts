@@ -75,6 +75,23 @@ it('shows operators what is managed, behind the same address', async () => {
   expect([answer.status, await answer.json()]).toEqual([200, { managed: [] }]);
 });
 
+it('takes acknowledgements beside secrets, and reads what is at such a path', async () => {
+  const { request } = admin(inject);
+  await request('POST', `${world.namespace}/app/data/acks`, { data: { word: 'plain' } });
+  const where = `${host.address}/v1/secrets/app/acks`;
+
+  const read = await fetch(where, { headers: own() });
+  expect(await read.json()).toMatchObject({ data: { word: 'plain' } });
+  const body = JSON.stringify({ consumer: 'gateway', generation: 1 });
+  const taken = await fetch(where, { method: 'POST', headers: { 'x-vault-token': world.rootToken }, body });
+  expect([taken.status, await taken.json()]).toEqual([
+    202,
+    { name: 'app', consumer: 'gateway', generation: 1 },
+  ]);
+  const elsewhere = await fetch(`${where}/more`, { method: 'POST', headers: own(), body });
+  expect(await elsewhere.json()).toMatchObject({ status: 404, code: 'route_unknown' });
+});
+
 it('serves its metrics', async () => {
   await fetch(`${host.address}/v1/secrets/app/deep/static`, { headers: own() });
 

@@ -93,6 +93,78 @@ describe('a secret in KV v2', () => {
   });
 });
 
+describe('a generation', () => {
+  const OURS = { 'managed-by': 'leasekeeper', name: 'shared-key' };
+  const at = async (path: string, generation: string) => {
+    const headers = { 'x-vault-token': token };
+    return functions.fetch('GET', `/v1/secrets/${path}`, { headers, query: { generation } });
+  };
+
+  beforeAll(async () => {
+    for (const word of ['g1', 'by hand', 'g2', 'g3']) await write('key', { word });
+    await describeAs('key', {
+      ...OURS,
+      'generation-of-version-1': '1',
+      'generation-of-version-3': '2',
+      'generation-of-version-4': '3',
+    });
+  });
+
+  it('is read by its number, or as the current or previous one, whichever version holds it', async () => {
+    const answers = {
+      '1': ['g1', 1],
+      '2': ['g2', 3],
+      previous: ['g2', 3],
+      '3': ['g3', 4],
+      current: ['g3', 4],
+    };
+    for (const [asked, [word, version]] of Object.entries(answers)) {
+      expect(await at('app/key', asked)).toMatchObject({
+        status: 200,
+        headers: { etag: expect.stringContaining(`"v${version}-`) },
+        body: { data: { word }, version },
+      });
+    }
+  });
+
+  it('that was published again is the later one, and a value by hand is none', async () => {
+    for (const word of ['g1', 'g1 again', 'by hand']) await write('again', { word });
+    await describeAs('again', { ...OURS, 'generation-of-version-1': '1', 'generation-of-version-2': '1' });
+
+    for (const asked of ['1', 'current'])
+      expect(await at('app/again', asked)).toMatchObject({
+        body: { data: { word: 'g1 again' }, version: 2 },
+      });
+    expect(await at('app/again', 'previous')).toMatchObject(problem(404, 'generation_unknown'));
+  });
+
+  it('that is not there, or no longer, is unknown', async () => {
+    await write('plain', { word: 'x' });
+    await request('POST', `${world.namespace}/legacy/two`, { word: 'old' });
+    await request('PUT', `${world.namespace}/app/destroy/key`, { versions: [1] });
+
+    for (const [path, asked] of [
+      ['app/key', '1'],
+      ['app/key', '4'],
+      ['app/plain', '1'],
+      ['app/plain', 'current'],
+      ['legacy/two', 'current'],
+    ] as const) {
+      expect(await at(path, asked)).toMatchObject(problem(404, 'generation_unknown'));
+    }
+    expect(await at('app/never', '1')).toMatchObject(problem(404, 'vault_not_found'));
+    expect(functions.audited.at(0)).toMatchObject({
+      action: 'read',
+      outcome: 'error',
+      code: 'generation_unknown',
+    });
+  });
+
+  it.each(['0', '-1', 'two', '1.5', '1e3', ' 1', ''])('asked for as %o is refused', async (asked) => {
+    expect(await at('app/key', asked)).toMatchObject(problem(400, 'parameter_invalid'));
+  });
+});
+
 it('a secret in KV v1 is answered without version or tag', async () => {
   await request('POST', `${world.namespace}/legacy/one`, { word: 'old' });
 

@@ -1,5 +1,7 @@
 import { inject } from 'vitest';
 import * as z from 'zod';
+import { readPolicyFile } from '../../../lib/host/setup/policy-files.ts';
+import { renderPolicy } from '../../../lib/host/setup/render-policy.ts';
 import {
   type AuthMethod,
   appRoleAuth,
@@ -26,12 +28,16 @@ export interface GroundOptions {
   readonly mayRevoke?: boolean;
   /** Whether it may renew them, as the seeds' policies say. */
   readonly mayRenew?: boolean;
+  /** A state mount is made, and the service may acknowledge in it as this consumer. */
+  readonly consumer?: string;
 }
 
 /** What one service finds: mounts, a database role, a policy like the seeds', an AppRole. */
 export interface Ground {
   readonly namespace: string;
   readonly authNamespace: string;
+  /** Leasekeeper's state mount; only with `consumer` is it there. */
+  readonly stateMount: string;
   /** Every PostgreSQL role made here begins so. */
   readonly rolePrefix: string;
   readonly auth: AuthMethod;
@@ -66,12 +72,18 @@ export async function prepareGround(
   await mount('database', { type: 'database' });
   await prepareDatabase(namespace, rolePrefix, options);
   const authNamespace = layout === 'namespace-auth' ? namespace : '';
-  const { auth, allow } = await prepareLogin(namespace, authNamespace, options);
+  const stateMount = uniqueName('state');
+  if (options.consumer !== undefined) {
+    await request('POST', `sys/mounts/${stateMount}`, { type: 'kv', options: { version: '2' } });
+    await request('POST', `${stateMount}/config`, { cas_required: true, max_versions: 4 });
+  }
+  const { auth, allow } = await prepareLogin(namespace, authNamespace, { ...options, stateMount });
   const managers: SecretsManager[] = [];
   const requests: TransportRequest[] = [];
   return {
     namespace,
     authNamespace,
+    stateMount,
     rolePrefix,
     auth,
     allow,
@@ -114,15 +126,19 @@ async function prepareDatabase(namespace: string, rolePrefix: string, options: G
   });
 }
 
-async function prepareLogin(namespace: string, authNamespace: string, options: GroundOptions) {
+interface LoginOptions extends GroundOptions {
+  readonly stateMount: string;
+}
+
+async function prepareLogin(namespace: string, authNamespace: string, options: LoginOptions) {
   const { request, read } = admin(inject);
   const within = authNamespace === '' ? '' : `${authNamespace}/`;
   const prefix = authNamespace === '' ? `${namespace}/` : '';
   const policy = uniqueName('service');
   const mount = uniqueName('approle');
   const allow: Ground['allow'] = async (changes) => {
-    const rules = policyOf(prefix, { ...options, ...changes });
-    await request('PUT', `${within}sys/policies/acl/${policy}`, { policy: rules });
+    const rules = [policyOf(prefix, { ...options, ...changes }), await consumerPolicyOf(options)];
+    await request('PUT', `${within}sys/policies/acl/${policy}`, { policy: rules.join('\n') });
   };
   await allow({});
   await request('POST', `${within}sys/auth/${mount}`, { type: 'approle' });
@@ -153,8 +169,14 @@ function policyOf(prefix: string, { layout, mayRevoke, mayRenew = true }: Ground
   ].join('\n');
 }
 
+/** What setup gives to a consumer beside its own policies. */
+async function consumerPolicyOf({ consumer, stateMount }: LoginOptions): Promise<string> {
+  if (consumer === undefined) return '';
+  return renderPolicy(await readPolicyFile('leasekeeper-consumer'), { state: stateMount, consumer });
+}
+
 /** A real transport that keeps what it was given. */
-function recording(requests: TransportRequest[]): Transport {
+export function recording(requests: TransportRequest[]): Transport {
   const real = createTransport({ address: inject('openbao').address });
   return {
     exchange: (request) => {

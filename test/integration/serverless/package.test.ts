@@ -135,11 +135,17 @@ describe('the package, made without account and network', () => {
   it('has the routes, and one scan at a time', () => {
     const routes = of('AWS::ApiGatewayV2::Route').map(({ properties }) => properties.RouteKey);
     expect(routes.toSorted()).toEqual([
+      'DELETE /v1/managed/{name}',
       'GET /v1/managed',
       'GET /v1/managed/{name}',
       'GET /v1/secrets/{proxy+}',
       'POST /v1/leases',
+      'POST /v1/managed/{name}/pause',
+      'POST /v1/managed/{name}/resume',
       'POST /v1/managed/{name}/rotate',
+      'POST /v1/secrets/{name}/acks',
+      'PUT /v1/managed/{name}',
+      'PUT /v1/managed/{name}/value',
     ]);
     expect(functionOf('scan').ReservedConcurrentExecutions).toBe(1);
     expect(of('AWS::Scheduler::Schedule').map(({ properties }) => properties.ScheduleExpression)).toEqual([

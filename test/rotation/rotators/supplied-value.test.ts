@@ -34,7 +34,7 @@ describe('suppliedValueIn', () => {
     [{ key: 'text' }],
     [{ key: '', n: 9_007_199_254_740_991, share: 0.1, on: false, none: null }],
     [{ pair: { public: 'a', private: ['b', { deep: ['c'] }] } }],
-    [{ key: 'x'.repeat(65_525) }],
+    [{ key: 'x'.repeat(65_526) }],
   ])('takes the fields of a secret', (value) => {
     expect(suppliedValueIn({ value })).toEqual(value);
   });
@@ -47,9 +47,9 @@ describe('suppliedValueIn', () => {
     ['a list', { value: ['sesame'] }],
     ['nothing', { value: {} }],
     ['a field without a name', { value: { '': 'sesame' } }],
-    ['more than 64 KiB', { value: { key: 'x'.repeat(65_526) } }],
-    ['more than 64 KiB once it is written', { value: { key: 'ä'.repeat(32_763) } }],
-    ['a number that would change', { value: { list: [{ n: 9_007_199_254_740_993 }] } }],
+    ['more than 64 KiB', { value: { key: 'x'.repeat(65_527) } }],
+    ['more than 64 KiB once it is written', { value: { key: 'ä'.repeat(32_764) } }],
+    ['a number that would change', { value: { list: [{ n: 2 ** 53 }] } }],
   ])('refuses %s, and shows nothing of it', (_what, data) => {
     const refusal = refusalOf(data);
     expect(refusal?.code).toBe('manual_value_invalid');

@@ -1,0 +1,112 @@
+import { readListed, type UnreadableSecret } from '../host/managed-list.ts';
+import { unknownName } from '../host/managed-refusals.ts';
+import { type ListedSecret, type ManagedSummary, summaryOf } from '../host/managed-summary.ts';
+import type { ManagedSecret } from '../rotation/managed-secrets.ts';
+import { withVault } from './connection.ts';
+import { readVaultEnvironment } from './environment.ts';
+import type { CliIo } from './io.ts';
+
+/** A line for each managed secret. */
+export async function listManaged(
+  io: CliIo,
+  options: { readonly json: boolean; readonly removed: boolean },
+): Promise<number> {
+  return withVault(await readVaultEnvironment(io.environment), async ({ secrets, requirePrepared }) => {
+    const names = await secrets.names();
+    // A mount that is not there lists like an empty one.
+    if (names.length === 0) await requirePrepared();
+    const found = (await readListed(secrets, names)).filter((one) => options.removed || one.removed !== true);
+    if (options.json) io.out(JSON.stringify(found, null, 2));
+    else if (found.length === 0) io.out('Nothing is managed yet. `leasekeeper apply -f <file>` begins.');
+    else for (const line of table([LIST_HEAD, ...found.map(columnsOf)])) io.out(line);
+    return 0;
+  });
+}
+
+/** Specification and rotation state of one managed secret, handles included. There is no secret value in either. */
+export async function showManaged(io: CliIo, name: string): Promise<number> {
+  const secret = await read(io, name);
+  io.out(JSON.stringify({ ...summaryOf(secret), state: secret.state }, null, 2));
+  return 0;
+}
+
+/** The last rotations of one managed secret, newest first. */
+export async function showHistory(
+  io: CliIo,
+  name: string,
+  options: { readonly json: boolean },
+): Promise<number> {
+  const { history } = summaryOf(await read(io, name));
+  if (options.json) io.out(JSON.stringify(history, null, 2));
+  else if (history.length === 0) io.out(`${name} has not been rotated yet.`);
+  else for (const line of table([HISTORY_HEAD, ...history.map(pastColumnsOf)])) io.out(line);
+  return 0;
+}
+
+async function read(io: CliIo, name: string): Promise<ManagedSecret> {
+  return withVault(await readVaultEnvironment(io.environment), async ({ secrets }) => {
+    const secret = await secrets.read(name);
+    if (secret === undefined) throw unknownName(name);
+    return secret;
+  });
+}
+
+const LIST_HEAD = ['NAME', 'KIND', 'PHASE', 'CURRENT', 'RETIRING', 'DUE', 'FAILURES', 'STATE'];
+const HISTORY_HEAD = [
+  'GENERATION',
+  'REASON',
+  'BY',
+  'PROMOTED',
+  'TOOK',
+  'FAILURES',
+  'RETIRED',
+  'BECAUSE',
+] as const;
+
+function columnsOf(secret: ListedSecret | UnreadableSecret): readonly string[] {
+  if ('unreadable' in secret) return [secret.name, '-', '-', '-', '-', '-', '-', 'unreadable'];
+  const { name, kind, phase, generation, retiring, due, failures, paused, removed, drift } = secret;
+  const states = [
+    ...(removed ? ['removed'] : []),
+    ...(paused ? ['paused'] : []),
+    ...(drift ? ['drift'] : []),
+  ];
+  return [
+    name,
+    kind,
+    phase,
+    generation === null ? '-' : `g${generation}`,
+    retiring.length === 0 ? '-' : retiring.map((g) => `g${g}`).join(','),
+    removed ? '-' : (due ?? 'on demand'),
+    failures === 0 ? '-' : String(failures),
+    states.length === 0 ? '-' : states.join(','),
+  ];
+}
+
+function pastColumnsOf(past: ManagedSummary['history'][number]): readonly string[] {
+  const took = Object.entries(past.took).map(([step, ms]) => `${step} ${(ms / 1_000).toFixed(1)}s`);
+  return [
+    `g${past.generation}`,
+    past.reason,
+    past.by ?? '-',
+    past.promoted ?? '-',
+    took.join(', ') || '-',
+    past.failures === 0 ? '-' : String(past.failures),
+    past.retired ?? '-',
+    past.retired_because ?? '-',
+  ];
+}
+
+/** Columns that line up; the first row is the head. */
+function table(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = rows.reduce<readonly number[]>(
+    (wide, row) => row.map((cell, column) => Math.max(cell.length, wide[column] ?? 0)),
+    [],
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}

@@ -1,0 +1,38 @@
+import * as z from 'zod';
+import type { Caller } from '../access/callers.ts';
+import { nameSchema } from '../rotation/specification-fields.ts';
+import { writeAcknowledgement } from '../vault/acknowledgements.ts';
+import { bodyOf, type HttpAnswer, type HttpRequest } from './http-function.ts';
+import { sendWorker } from './send-worker.ts';
+import type { ManageDependencies } from './wire.ts';
+
+const bodySchema = z.strictObject({
+  consumer: nameSchema,
+  generation: z.int().min(1),
+});
+
+/**
+ * A consumer says that it has adopted a generation of the managed secret `name`. It is written with the consumer's own token, whose policy
+ * says for whom it may speak; whether there is such a secret it need not know, and is not told. A worker is sent to look.
+ */
+export async function acknowledgeAs(
+  deps: ManageDependencies,
+  caller: Caller,
+  request: HttpRequest,
+  name: string,
+): Promise<HttpAnswer> {
+  const { consumer, generation } = bodyOf(bodySchema, request);
+  const stands = await writeAcknowledgement(deps.storeOf(caller), name, consumer, generation);
+  if (stands.isNew) await hintAt(deps, name);
+  return { status: 202, body: { name, consumer, generation: stands.generation } };
+}
+
+/** Only to be quick: a generation that waits for consumers is looked at every now and then in any case. */
+async function hintAt(deps: ManageDependencies, name: string): Promise<void> {
+  try {
+    await deps.postHint(name);
+  } catch (error) {
+    deps.onError(error, name);
+  }
+  await sendWorker(deps, name);
+}

@@ -1,0 +1,73 @@
+import { parseDocument } from 'yaml';
+import { RequestError } from '../access/problem.ts';
+import {
+  readSpecification,
+  type SpecificationFault,
+  type WrittenSpecification,
+} from '../rotation/specification-faults.ts';
+import type { HttpRequest } from './http-function.ts';
+
+const YAML_TYPES = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
+
+/**
+ * The specification in a body: JSON, or YAML where content-type says so. Throws RequestError `body_not_json`, `body_not_yaml`,
+ * `specification_invalid` with one entry of `errors` for each fault.
+ */
+export function specificationIn(request: HttpRequest, name: string): WrittenSpecification {
+  const read = readSpecification(isYaml(request) ? fromYaml(request) : fromJson(request));
+  if (!read.ok) throw invalid(read.faults);
+  if (read.written.spec.name !== name) {
+    throw invalid([{ field: 'name', message: `expected ${name}, as the path has it` }]);
+  }
+  return read.written;
+}
+
+function isYaml({ headers }: HttpRequest): boolean {
+  const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+  return type !== undefined && YAML_TYPES.includes(type);
+}
+
+function fromJson({ body = '' }: HttpRequest): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new RequestError(
+      400,
+      'body_not_json',
+      'The body is not JSON.',
+      'Send a JSON object, or YAML with content-type application/yaml.',
+    );
+  }
+}
+
+/** Only where it is wrong is told: a parser's own message quotes the text. */
+function fromYaml({ body = '' }: HttpRequest): unknown {
+  const document = parseDocument(body);
+  const [error] = document.errors;
+  if (error !== undefined) throw notYaml(error.linePos?.[0].line);
+  try {
+    return document.toJS();
+  } catch {
+    // Aliases that would grow without end.
+    throw notYaml(undefined);
+  }
+}
+
+function notYaml(line: number | undefined): RequestError {
+  return new RequestError(
+    400,
+    'body_not_yaml',
+    `The body is not one YAML document${line === undefined ? '' : `: see line ${line}`}.`,
+    'Send one specification.',
+  );
+}
+
+function invalid(faults: readonly SpecificationFault[]): RequestError {
+  return new RequestError(
+    422,
+    'specification_invalid',
+    `The specification will not do: ${faults.map(({ field, message }) => `${field}: ${message}`).join('; ')}.`,
+    'Correct the fields named. Nothing was changed.',
+    faults,
+  );
+}
