@@ -63,6 +63,9 @@ const HISTORY_HEAD = [
   'BECAUSE',
 ] as const;
 
+/** In the order in which they are done: Vault sorts the keys of what it keeps. */
+const STEPS = ['create', 'keep', 'apply', 'test', 'promote'];
+
 function columnsOf(secret: ListedSecret | UnreadableSecret): readonly string[] {
   if ('unreadable' in secret) return [secret.name, '-', '-', '-', '-', '-', '-', 'unreadable'];
   const { name, kind, phase, generation, retiring, due, failures, paused, removed, drift } = secret;
@@ -84,7 +87,10 @@ function columnsOf(secret: ListedSecret | UnreadableSecret): readonly string[] {
 }
 
 function pastColumnsOf(past: ManagedSummary['history'][number]): readonly string[] {
-  const took = Object.entries(past.took).map(([step, ms]) => `${step} ${(ms / 1_000).toFixed(1)}s`);
+  const took = STEPS.flatMap((step) => {
+    const ms = past.took[step];
+    return ms === undefined ? [] : [`${step} ${(ms / 1_000).toFixed(1)}s`];
+  });
   return [
     `g${past.generation}`,
     past.reason,

@@ -8,6 +8,7 @@ import {
   begun,
   failedAt,
   kept,
+  nothingLeft,
   overtaken,
   promoted,
   promoteRefused,
@@ -63,6 +64,11 @@ export async function create(deps: EngineDependencies, secret: ManagedSecret): S
     if (value !== undefined) await deps.store.write(pendingPath(secret.name, attempt.id), value, 0);
     return await record(deps, secret, attempt.id, made);
   } catch (error) {
+    const { state, spec } = secret;
+    const taken = state.reason === 'supplied' && state.cur !== undefined;
+    if (taken && codeOf(error) === 'manual_value_missing') {
+      return deps.secrets.save(secret, nothingLeft(state, spec, deps.now(), spreadOf(spec.name)));
+    }
     return failed(deps, secret, 'create', error);
   }
 }

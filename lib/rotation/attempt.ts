@@ -158,19 +158,44 @@ export function undone(
   random: () => number,
 ): RotationState {
   const failures = state.failures + 1;
-  const due = now + Math.max(backoff(failures, random), state.failed?.retryAfterMs ?? 0);
-  const { g, h, kind = spec.kind } = state;
+  const { g, h, again, kind = spec.kind } = state;
+  // What was asked for meanwhile may be what was missing.
+  const wait = again === undefined ? Math.max(backoff(failures, random), state.failed?.retryAfterMs ?? 0) : 0;
+  const due = now + wait;
   const retiring: Retiring[] =
     h === undefined || g === undefined
       ? state.retiring
       : [...state.retiring, goneAt(now, { g, kind, h, why: 'undone' })];
   return {
     ...idle(state),
+    ...(again === undefined || state.reason === 'leak' ? {} : again),
+    again: undefined,
     failures,
     due,
     retiring,
     reap: h === undefined ? reaped(state, now) : state.reap,
     outbox: withEvent(state, failedEvent(state, spec, { failures, due }, now)),
+  };
+}
+
+/**
+ * A value that a person supplied was taken by the rotation before this one: there is nothing to do, and nothing to tell. Back to the
+ * schedule.
+ */
+export function nothingLeft(
+  state: RotationState,
+  spec: Specification,
+  now: number,
+  spread: number,
+): RotationState {
+  const next = state.cur === undefined ? undefined : appointment(spec, state.cur, spread);
+  return {
+    ...idle(state),
+    reason: 'schedule',
+    by: undefined,
+    failures: 0,
+    due: next === undefined ? undefined : Math.max(now, next.due),
+    closes: next?.closes,
   };
 }
 

@@ -28,9 +28,10 @@ export function demanded(state: RotationState, { reason, by }: Demand, now: numb
     return reason === 'supplied' ? { ...state, again: { reason, by } } : state;
   }
   const waits = state.due !== undefined && state.due <= now && state.reason !== 'schedule';
-  // A leak is no reason like another: it takes the grace away.
+  // A leak is no reason like another: it takes the grace away, and nothing that is asked for after it gives that back.
   if (waits && reason !== 'leak') return state;
-  return { ...state, due: now, closes: undefined, reason, by };
+  const why = state.reason === 'leak' ? { reason: state.reason, by: state.by } : { reason, by };
+  return { ...state, due: now, closes: undefined, ...why };
 }
 
 /** A scheduled rotation has missed its window. */

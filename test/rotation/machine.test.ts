@@ -148,7 +148,9 @@ function stepped(walk: Walk, step: Step, outcome: number, me: string): RotationS
       return looked(state, step.generation, { acks, use: outcome > 3 ? 'idle' : 'in_use' }, now, true);
     }
     case 'reap':
-      return bad ? reapFailed(state, step.reap, { code: 'no' }, now, random) : reapedOnce(state, step.reap, now);
+      return bad
+        ? reapFailed(state, step.reap, { code: 'no' }, now, random)
+        : reapedOnce(state, step.reap, now);
     case 'verify':
       return verified(state, bad ? { what: 'value_refused', mark: 1 } : undefined, spec, now);
   }

@@ -5,7 +5,9 @@ import {
 } from '../../lib/rotation/specification.ts';
 
 /** A specification of kind `lease`, with changes. */
-export function specified(changes: Partial<Extract<SpecificationInput, { kind: 'lease' }>> = {}): Specification {
+export function specified(
+  changes: Partial<Extract<SpecificationInput, { kind: 'lease' }>> = {},
+): Specification {
   return specificationSchema.parse({
     kind: 'lease',
     name: 'app-database',

@@ -63,6 +63,19 @@ describe('configurationOf', () => {
     expect(() => configurationOf(misspelt, {})).toThrow(/cacheTTL/);
   });
 
+  test('acknowledging is off, or as one consumer', () => {
+    expect(configurationOf({}, {}).acknowledge).toBeUndefined();
+    expect(configurationOf({ acknowledge: { as: 'api-gateway' } }, {}).acknowledge).toEqual({
+      as: 'api-gateway',
+      stateMount: 'leasekeeper',
+    });
+    const within = { as: 'api-gateway', stateMount: '/team/leasekeeper/' };
+    expect(configurationOf({ acknowledge: within }, {}).acknowledge?.stateMount).toBe('team/leasekeeper');
+    expect(() => configurationOf({ acknowledge: { as: '../other' } }, {})).toThrow(
+      /acknowledge: expected lower-case/,
+    );
+  });
+
   test('a token is kept as a secret', () => {
     const { token } = configurationOf({}, { VAULT_TOKEN: 's.canary' });
     expect(token?.expose()).toBe('s.canary');

@@ -62,3 +62,18 @@ test('what on returns takes the handler away', async () => {
   await events.emit('renewed', { path: 'a', leaseId: 'x', expiresAt: 1 });
   expect(handler).not.toHaveBeenCalled();
 });
+
+test('who must know whether all went well waits as long as it takes', async () => {
+  const events = new SecretsManagerEmitter(1);
+  const gate = Promise.withResolvers<void>();
+  events.on('rotated', () => {});
+  const off = events.on('rotated', () => gate.promise);
+  const told = events.tell('rotated', ROTATED);
+  await events.emit('rotated', ROTATED);
+  gate.resolve();
+  expect(await told).toBe(true);
+  off();
+  events.on('rotated', () => Promise.reject(new Error('no')));
+  expect(await events.tell('rotated', ROTATED)).toBe(false);
+  expect(await events.tell('lost', { path: 'a', leaseId: 'x' })).toBe(true);
+});

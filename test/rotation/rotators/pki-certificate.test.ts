@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { pki } from '../../../lib/rotation/rotators/pki.ts';
 import {
@@ -29,6 +30,12 @@ const answered = (one: Issued, authority: Issued = root) => ({
   ca_chain: [authority.certificate],
   serial_number: '11:22',
 });
+/** The same certificate with a signature that is not its own: the last bits of a DER certificate are those of its signature. */
+function tampered(pem: string): string {
+  const der = new X509Certificate(pem).raw;
+  der[der.length - 1] = (der.at(-1) ?? 0) ^ 1;
+  return `-----BEGIN CERTIFICATE-----\n${der.toString('base64')}\n-----END CERTIFICATE-----\n`;
+}
 const codeFor = (value: object, changes: Partial<AskedCertificate> = {}, least = HOUR, now = Date.now()) =>
   certificateFault({ ...value }, { ...asked, ...changes }, now, least)?.code;
 
@@ -48,6 +55,11 @@ describe('an issued certificate', () => {
     const stranger = issue({ subject: '/CN=stranger', authority: true });
     expect(codeFor(answered(leaf, namesake))).toBe('test_certificate_untrusted');
     expect(codeFor(answered(leaf, stranger))).toBe('test_certificate_untrusted');
+  });
+
+  it('must not have been changed since', () => {
+    const changed = { ...answered(leaf), certificate: tampered(leaf.certificate) };
+    expect(codeFor(changed)).toBe('test_certificate_untrusted');
   });
 
   it('must come with its authority', () => {
