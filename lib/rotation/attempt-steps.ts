@@ -65,7 +65,7 @@ export async function create(deps: EngineDependencies, secret: ManagedSecret): S
     return await record(deps, secret, attempt.id, made);
   } catch (error) {
     const { state, spec } = secret;
-    const taken = state.reason === 'supplied' && state.cur !== undefined;
+    const taken = state.reason === 'supplied' && state.failures === 0 && state.cur !== undefined;
     if (taken && codeOf(error) === 'manual_value_missing') {
       return deps.secrets.save(secret, nothingLeft(state, spec, deps.now(), spreadOf(spec.name)));
     }

@@ -85,6 +85,8 @@ export const inPlaceFields = {
   grace: durationSchema.prefault('0s'),
   deadline: durationSchema.prefault('0s'),
   publish: z.undefined().optional(),
+  test: z.never({ error: 'expected none: there is no value to try' }).optional(),
+  evidence: z.never({ error: 'expected none: there is no old generation that could be in use' }).optional(),
 };
 
 /** For kinds whose credentials are issued under a token made for each attempt. */

@@ -26,13 +26,12 @@ type KvWord = Extract<Right['under'], `kv-${string}`>;
 
 /** A right as its kind declares it, and for a path in KV its mount, which only Vault knows. */
 export type KnownRight =
-  | {
+  | ({
       readonly under: Exclude<Right['under'], KvWord>;
       readonly path: string;
-      readonly capabilities: Capabilities;
-    }
-  | (KvPath & { readonly under: KvWord; readonly capabilities: Capabilities });
-type Capabilities = Right['capabilities'];
+    } & Allowed)
+  | (KvPath & { readonly under: KvWord } & Allowed);
+type Allowed = Pick<Right, 'capabilities' | 'parameters'>;
 
 /** What Vault must be prepared for so that one managed secret of any kind can be rotated. */
 export interface ManagedAccess {

@@ -16,7 +16,11 @@ export function tokenNamespaceIn({ layout, namespace, authNamespace }: Place): s
 export function ruleOf(right: KnownRight, place: Place, policyNamespace: string): PolicyRule {
   const fullPath = fullPathOf(right, place);
   if (!right.under.startsWith('state-')) assertOutsideState(fullPath, place);
-  return { path: safeValue(pathIn(policyNamespace, fullPath)), capabilities: right.capabilities };
+  return {
+    path: safeValue(pathIn(policyNamespace, fullPath)),
+    capabilities: right.capabilities,
+    ...(right.parameters === undefined ? {} : { parameters: right.parameters.map(safeValue) }),
+  };
 }
 
 /** The full path that a right is for. */

@@ -2,15 +2,19 @@
 export interface PolicyRule {
   readonly path: string;
   readonly capabilities: readonly string[];
+  /** The only parameters that a request may have; any when left out. */
+  readonly parameters?: readonly string[];
 }
 
-const RULE = /^path "([^"\n]*)" \{\n {2}capabilities = \[([^\]\n]*)\]\n\}\n/gm;
+const RULE =
+  /^path "([^"\n]*)" \{\n {2}capabilities = \[([^\]\n]*)\]\n(?: {2}allowed_parameters = \{([^}\n]*)\}\n)?\}\n/gm;
 
 /** The rules of a policy, as the policy files write them. */
 export function rulesIn(policy: string): readonly PolicyRule[] {
-  return [...policy.matchAll(RULE)].map(([, path = '', list = '']) => ({
+  return [...policy.matchAll(RULE)].map(([, path = '', list = '', parameters]) => ({
     path,
-    capabilities: list.split(', ').map((one) => one.replaceAll('"', '')),
+    capabilities: quotedIn(list),
+    ...(parameters === undefined ? {} : { parameters: quotedIn(parameters) }),
   }));
 }
 
@@ -38,24 +42,38 @@ export function hidingNothing(
   rules: readonly PolicyRule[],
   others: readonly PolicyRule[],
 ): readonly PolicyRule[] {
-  return rules.map(({ path, capabilities }) => {
-    if (others.some((other) => other.path === path)) return { path, capabilities };
+  return rules.map((rule) => {
+    const { path, capabilities } = rule;
+    if (others.some((other) => other.path === path)) return rule;
     const [hidden] = others
       .filter((other) => other.path.endsWith('*') && path.startsWith(other.path.slice(0, -1)))
       .toSorted((a, b) => b.path.length - a.path.length);
-    return { path, capabilities: [...capabilities, ...(hidden?.capabilities ?? [])] };
+    if (hidden === undefined) return rule;
+    // What the hidden rule allows is not bounded to parameters.
+    return { path, capabilities: [...capabilities, ...hidden.capabilities] };
   });
 }
 
-function merged(rules: readonly PolicyRule[]): readonly PolicyRule[] {
-  const byPath = new Map<string, Set<string>>();
-  for (const { path, capabilities } of rules) {
-    byPath.set(path, new Set([...(byPath.get(path) ?? []), ...capabilities]));
-  }
-  return [...byPath].map(([path, capabilities]) => ({ path, capabilities: [...capabilities].toSorted() }));
+function quotedIn(list: string): readonly string[] {
+  return [...list.matchAll(/"([^"]*)"/g)].map(([, one = '']) => one);
 }
 
-function hclOf({ path, capabilities }: PolicyRule): string {
+function merged(rules: readonly PolicyRule[]): readonly PolicyRule[] {
+  return [...new Set(rules.map(({ path }) => path))].map((path) => {
+    const ofPath = rules.filter((rule) => rule.path === path);
+    const capabilities = [...new Set(ofPath.flatMap((rule) => rule.capabilities))].toSorted();
+    // One that takes any parameter makes all of them do so.
+    const parameters = ofPath.map((rule) => rule.parameters).filter((some) => some !== undefined);
+    if (parameters.length < ofPath.length) return { path, capabilities };
+    return { path, capabilities, parameters: [...new Set(parameters.flat())].toSorted() };
+  });
+}
+
+function hclOf({ path, capabilities, parameters }: PolicyRule): string {
   const list = capabilities.map((one) => `"${one}"`).join(', ');
-  return `path "${path}" {\n  capabilities = [${list}]\n}\n`;
+  const only =
+    parameters === undefined
+      ? ''
+      : `  allowed_parameters = { ${parameters.map((one) => `"${one}" = []`).join(', ')} }\n`;
+  return `path "${path}" {\n  capabilities = [${list}]\n${only}}\n`;
 }

@@ -81,24 +81,24 @@ async function knownRights(where: Where, rights: readonly Right[]): Promise<read
   return known;
 }
 
-async function knownRight(where: Where, { under, path, capabilities }: Right): Promise<KnownRight> {
+async function knownRight(where: Where, { under, path, ...allowed }: Right): Promise<KnownRight> {
   const fullPath = joinPath(where.namespace, path);
   switch (under) {
     case 'namespace':
       if (isVaultsOwn(await mountOf(where, fullPath, sourceMissing), path)) {
         throw sourceMissing(where, fullPath);
       }
-      return { under, path, capabilities };
+      return { under, path, ...allowed };
     case 'kv-data':
     case 'kv-metadata':
     case 'kv-destroy': {
       const mount = await mountOf(where, fullPath, sourceMissing);
       const kv = kvPathIn(mount, fullPath);
       if (kv === undefined) throw notKv2('setup_source_path_not_kv2', where, fullPath);
-      return { under, ...kv, capabilities };
+      return { under, ...kv, ...allowed };
     }
     default:
-      return { under, path, capabilities };
+      return { under, path, ...allowed };
   }
 }
 

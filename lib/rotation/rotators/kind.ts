@@ -47,6 +47,8 @@ export interface Right {
     | 'state-data'
     | 'state-metadata';
   readonly capabilities: readonly Capability[];
+  /** The only parameters that a request may have; any when left out. */
+  readonly parameters?: readonly string[];
 }
 
 /** What one managed secret needs in Vault besides the right to publish. */

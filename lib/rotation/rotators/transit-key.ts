@@ -57,6 +57,11 @@ export const transitKey = rotatorKind({
                 path: joinPath(path, 'config'),
                 under: 'namespace' as const,
                 capabilities: ['update'] as const,
+                // The same path also makes a key exportable, or lets it be deleted.
+                parameters:
+                  retire === 'min_decryption_version'
+                    ? ['min_decryption_version', 'min_encryption_version']
+                    : ['min_encryption_version'],
               },
             ]),
       ],

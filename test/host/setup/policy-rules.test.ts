@@ -26,6 +26,16 @@ describe('rules of a policy', () => {
     expect(withRules(policy, [])).toBe(policy);
   });
 
+  it('keep to their parameters, unless another rule of the path takes any', () => {
+    const bounded = { path: 'k/config', capabilities: ['update'], parameters: ['min', 'max'] };
+    const written = withRules('', [bounded, { ...bounded, parameters: ['min'] }]);
+    expect(written).toContain('  allowed_parameters = { "max" = [], "min" = [] }\n');
+    expect(rulesIn(written)).toEqual([{ ...bounded, parameters: ['max', 'min'] }]);
+    expect(withRules(written.trimStart(), [{ path: 'k/config', capabilities: ['read'] }])).toContain(
+      rule('k/config', '"read", "update"'),
+    );
+  });
+
   it('hide nothing of the closest rule with *', () => {
     const others = [
       { path: 'b/*', capabilities: ['list'] },

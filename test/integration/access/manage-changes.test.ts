@@ -1,6 +1,8 @@
 import { beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
 import { rotateShard } from '../../../lib/rotation/rotate.ts';
+import { VaultError } from '../../../lib/vault/errors.ts';
+import type { Transport } from '../../../lib/vault/transport.ts';
 import { admin } from '../../support/admin.ts';
 import { leaseSpecification, liveRoles, openWorld } from '../../support/world.ts';
 import {
@@ -211,6 +213,15 @@ describe('supplying a value', () => {
     ).rejects.toMatchObject({ status: 403 });
   });
 
+  it('is stored once when the answer to the write was lost', async () => {
+    const before = await supplied('by-hand');
+    functions = openFunctions(world, { transport: losingOneAnswer });
+    expect((await supply('by-hand', { value: { key: CANARY } })).status).toBe(202);
+    expect(await supplied('by-hand')).toHaveLength(before.length + 1);
+    await work();
+    expect(await show('by-hand')).toMatchObject({ body: { generation: 2 } });
+  });
+
   it('is refused for a secret whose values people do not supply', async () => {
     expect(await supply('one', { value: { key: CANARY } })).toMatchObject(
       problem(409, 'managed_secret_not_manual'),
@@ -321,6 +332,20 @@ async function list(query: Record<string, string> = {}) {
 
 async function names(query?: Record<string, string>): Promise<readonly string[]> {
   return (await list(query)).managed.map(({ name }) => name);
+}
+
+/** The write of a supplied value goes through, and nobody learns of it. */
+function losingOneAnswer(real: Transport): Transport {
+  let lost = 0;
+  return {
+    exchange: async (request) => {
+      const answer = await real.exchange(request);
+      if (!request.path.includes('/supplied/') || lost > 0) return answer;
+      lost += 1;
+      throw new VaultError('vault_unreachable', 'The connection broke off.', { processed: 'maybe' });
+    },
+    close: () => real.close(),
+  };
 }
 
 /** A few bytes that would become millions. */

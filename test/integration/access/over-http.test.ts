@@ -88,6 +88,8 @@ it('takes acknowledgements beside secrets, and reads what is at such a path', as
     202,
     { name: 'app', consumer: 'gateway', generation: 1 },
   ]);
+  // The worker that is sent finds no such managed secret.
+  await until(() => asked.some((path) => path.endsWith('/data/secrets/app')));
   const elsewhere = await fetch(`${where}/more`, { method: 'POST', headers: own(), body });
   expect(await elsewhere.json()).toMatchObject({ status: 404, code: 'route_unknown' });
 });
