@@ -47,21 +47,21 @@ function reapStep(state: RotationState, now: number): Step | undefined {
 function attemptStep(state: RotationState, spec: Specification, now: number, me: string): Step | undefined {
   if (state.phase === 'idle') return idleStep(state, now);
   if (now < (state.retryAt ?? 0)) return undefined;
-  const unwanted = whyUnwanted(state, spec);
+  const unwanted = abandonment(state, spec);
   const mine = state.owner === me;
   const claimed = !mine && now < (state.claimUntil ?? 0);
   switch (state.phase) {
     case 'create':
       if (state.h === undefined && claimed) return undefined;
-      if (unwanted !== undefined) return { kind: 'abandon', code: unwanted };
+      if (unwanted !== undefined) return unwanted;
       if (state.h !== undefined) return { kind: 'keep' };
       return { kind: mine ? 'create' : 'take-over' };
     case 'apply':
       if (claimed) return undefined;
-      if (unwanted !== undefined) return { kind: 'abandon', code: unwanted };
+      if (unwanted !== undefined) return unwanted;
       return { kind: mine ? 'apply' : 'take-over' };
     case 'test':
-      return unwanted === undefined ? { kind: 'test' } : { kind: 'abandon', code: unwanted };
+      return unwanted ?? { kind: 'test' };
     // It may be published already: that is not undone.
     case 'promote':
     case 'undo':
@@ -69,9 +69,10 @@ function attemptStep(state: RotationState, spec: Specification, now: number, me:
   }
 }
 
-function whyUnwanted(state: RotationState, spec: Specification): string | undefined {
-  if (state.removed !== undefined) return 'managed_secret_removed';
-  return (state.kind ?? spec.kind) === spec.kind ? undefined : 'specification_changed';
+function abandonment(state: RotationState, spec: Specification): Step | undefined {
+  if (state.removed !== undefined) return { kind: 'abandon', code: 'managed_secret_removed' };
+  if ((state.kind ?? spec.kind) === spec.kind) return undefined;
+  return { kind: 'abandon', code: 'specification_changed' };
 }
 
 function idleStep(state: RotationState, now: number): Step | undefined {

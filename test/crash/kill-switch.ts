@@ -49,7 +49,9 @@ export class KillSwitch {
   http(real: HttpSender): HttpSender {
     return {
       send: (request) =>
-        this.call(`${request.method} provider${shape(request.content.expose().path)}`, () => real.send(request)),
+        this.call(`${request.method} provider${shape(request.content.expose().path)}`, () =>
+          real.send(request),
+        ),
       close: () => real.close(),
     };
   }

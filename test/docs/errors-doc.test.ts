@@ -13,6 +13,8 @@ const LITERAL: readonly RegExp[] = [
   new RegExp(`\\bproblem\\(\\s*\\d+,\\s*${CODE}`, 'g'),
   // Why a rotation failed.
   new RegExp(`\\bfailedAt\\([^;]*?,\\s*${CODE}\\)`, 'g'),
+  // Why a rotation is abandoned.
+  new RegExp(`kind: 'abandon', code: ${CODE}`, 'g'),
   // What a probe found.
   new RegExp(`\\bok: false, code: ${CODE}`, 'g'),
   new RegExp(`\\bok: false, code: [^}]*? \\? ${CODE}`, 'g'),

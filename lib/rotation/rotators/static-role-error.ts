@@ -1,6 +1,6 @@
 import { type ErrorDetails, LeasekeeperError } from '../../errors.ts';
 
-export type StaticRoleErrorCode =
+type StaticRoleErrorCode =
   | 'static_role_in_grace'
   | 'static_role_unknown'
   | 'static_roles_share_user'
