@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { projectFiles, readProjectFile } from './documents.ts';
 
 const CODE = "'([a-z][a-z0-9]*(?:_[a-z0-9]+)*)'";
-const CLASSES = '(?:LeasekeeperError|RequestError|SetupError|LocalServerError|VaultError|HttpRequestError|StaticRoleError)';
+const CLASSES =
+  '(?:LeasekeeperError|RequestError|SetupError|LocalServerError|VaultError|HttpRequestError|StaticRoleError)';
 
 /** Where a code stands as a literal. */
 const LITERAL: readonly RegExp[] = [

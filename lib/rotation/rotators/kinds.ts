@@ -26,7 +26,6 @@ export const kinds = {
 
 export type Kind = keyof typeof kinds;
 export type KindSpecification = z.infer<(typeof kinds)[Kind]['schema']>;
-export type KindSpecificationInput = z.input<(typeof kinds)[Kind]['schema']>;
 
 /** The rotator of a kind by its name; undefined for a name that is none. */
 export type RotatorOf = (kind: string) => Rotator<KindSpecification> | undefined;
