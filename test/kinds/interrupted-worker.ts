@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { rotateSecret } from '../../lib/rotation/engine.ts';
+import { type RunProbe, runProbe } from '../../lib/rotation/probes/probe.ts';
 import type { Transport } from '../../lib/vault/transport.ts';
 import { openWorld, type World, type WorldDescription } from '../support/world.ts';
 import type { PreparedKind } from './kind-case.ts';
@@ -12,7 +13,9 @@ export interface StopPoint {
 }
 
 /** Within the process: a worker that stops and never goes on is as good as dead; one that is woken has slept. */
-class Interruption {
+export class Interruption {
+  /** Of the call at which it has stopped. */
+  label = '';
   readonly #point: StopPoint;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #goOn = Promise.withResolvers<void>();
@@ -22,18 +25,23 @@ class Interruption {
     this.#point = point;
   }
 
-  transport(real: Transport): Transport {
-    return {
-      exchange: async (request) => {
-        this.#calls += 1;
-        const here = this.#calls === this.#point.call;
-        if (here && this.#point.when === 'before') await this.#stop();
-        const answer = await real.exchange(request);
-        if (here && this.#point.when === 'after') await this.#stop();
-        return answer;
-      },
+  /** What a world is opened with, so that its outgoing calls are counted. */
+  readonly options = {
+    transport: (real: Transport): Transport => ({
+      exchange: (request) => this.#call(`${request.method} ${request.path}`, () => real.exchange(request)),
       close: () => real.close(),
-    };
+    }),
+    runProbe: ((probe, value, clock) =>
+      this.#call('probe', () => runProbe(probe, value, clock))) satisfies RunProbe,
+  };
+
+  async #call<T>(label: string, work: () => Promise<T>): Promise<T> {
+    this.#calls += 1;
+    const when = this.#calls === this.#point.call ? this.#point.when : undefined;
+    if (when === 'before') await this.#stop(label);
+    const result = await work();
+    if (when === 'after') await this.#stop(label);
+    return result;
   }
 
   get stopped(): Promise<void> {
@@ -44,7 +52,8 @@ class Interruption {
     this.#goOn.resolve();
   }
 
-  #stop(): Promise<void> {
+  #stop(label: string): Promise<void> {
+    this.label = label;
     this.#stopped.resolve();
     return this.#goOn.promise;
   }
@@ -80,7 +89,7 @@ export async function stoppedAt(
   const stopping = openWorld(described, {
     now,
     onError: () => {},
-    transport: (real) => interruption.transport(real),
+    ...interruption.options,
   });
   const working = rotateSecret(stopping.rotate, name).then(
     () => 'done' as const,

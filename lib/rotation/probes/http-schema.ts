@@ -1,29 +1,14 @@
 import * as z from 'zod';
+import { OF_CREDENTIALS, OF_THE_CONNECTION } from '../header-names.ts';
 import { isHeaderValue, isTemplate } from './http-template.ts';
 import { caSchema, loginFields, timeoutSchema } from './server-schema.ts';
-
-/** Set by the client from the URL and the body. */
-const OWN_HEADERS = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-
-/** Specifications are stored and shown: a secret may stand in them by its field only. */
-const OF_CREDENTIALS = new Set(['api-key', 'authorization', 'cookie', 'proxy-authorization', 'x-api-key']);
 
 const template = z.string().refine(isTemplate, 'expected placeholders such as {{api_key}}');
 
 const headerName = z
   .string()
   .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'expected the name of a header')
-  .refine((name) => !OWN_HEADERS.has(name.toLowerCase()), 'this header is set by itself');
+  .refine((name) => !OF_THE_CONNECTION.has(name.toLowerCase()), 'this header is set by itself');
 
 const urlSchema = z
   .string()

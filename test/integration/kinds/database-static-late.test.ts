@@ -2,10 +2,10 @@ import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LeasekeeperError } from '../../../lib/errors.ts';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { runProbe } from '../../../lib/rotation/probes/probe.ts';
 import { kinds } from '../../../lib/rotation/rotators/kinds.ts';
 import type { Attempt } from '../../../lib/rotation/rotators/rotator.ts';
 import { type PreparedStatic, prepareStatic } from '../../kinds/database-static.ts';
+import { Interruption } from '../../kinds/interrupted-worker.ts';
 import { ask, documentOf, firstGeneration, publishedValue, rotateOnce } from '../../kinds/rotating.ts';
 import { createWorld, openWorld, type World, type WorldDescription } from '../../support/world.ts';
 
@@ -82,59 +82,15 @@ describe('a worker that comes late', () => {
   });
 });
 
-/** A worker's outgoing calls, of which it falls asleep before one: too late for it to look at its claim again. */
-class Sleep {
-  label = '';
-  #calls = 0;
-  readonly #before: number;
-  readonly #asleep = Promise.withResolvers<void>();
-  readonly #awake = Promise.withResolvers<void>();
-
-  constructor(before: number) {
-    this.#before = before;
-  }
-
-  async call<T>(label: string, work: () => Promise<T>): Promise<T> {
-    this.#calls += 1;
-    if (this.#calls === this.#before) {
-      this.label = label;
-      this.#asleep.resolve();
-      await this.#awake.promise;
-    }
-    return work();
-  }
-
-  fallenAsleep(): Promise<void> {
-    return this.#asleep.promise;
-  }
-
-  wake(): void {
-    this.#awake.resolve();
-  }
-}
-
-function open(clock: { readonly ahead: number }, sleep?: Sleep): World {
-  return openWorld(described, {
-    now: () => Date.now() + clock.ahead,
-    onError: () => {},
-    ...(sleep === undefined
-      ? {}
-      : {
-          transport: (real) => ({
-            exchange: (request) =>
-              sleep.call(`${request.method} ${request.path}`, () => real.exchange(request)),
-            close: () => real.close(),
-          }),
-          runProbe: (probe, value) => sleep.call('probe', () => runProbe(probe, value)),
-        }),
-  });
+function open(clock: { readonly ahead: number }, sleep?: Interruption): World {
+  return openWorld(described, { now: () => Date.now() + clock.ahead, onError: () => {}, ...sleep?.options });
 }
 
 /** Undefined: the rotation has no such call. Else the call, and whether the current generation worked right after the sleeper did it. */
 async function sleepsBefore(call: number, rotations: number) {
   const name = `s-${rotations}-${call}`;
   const clock = { ahead: 0 };
-  const sleep = new Sleep(call);
+  const sleep = new Interruption({ call, when: 'before' });
   const others = open(clock);
   const sleeper = open(clock, sleep);
   const works = async () => prepared.logsIn((await publishedValue(others, name)) ?? {});
@@ -142,7 +98,7 @@ async function sleepsBefore(call: number, rotations: number) {
     await firstGeneration(others, prepared, name);
     await ask(others, name, { reason: 'demand' });
     const working = rotateSecret(sleeper.rotate, name).catch(() => undefined);
-    const slept = await Promise.race([sleep.fallenAsleep().then(() => true), working.then(() => false)]);
+    const slept = await Promise.race([sleep.stopped.then(() => true), working.then(() => false)]);
     if (!slept) return undefined;
     clock.ahead += HOUR_MS;
     await rotateSecret(others.rotate, name);

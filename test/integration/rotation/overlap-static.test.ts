@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
-import { publishedAt } from '../../../lib/rotation/published-path.ts';
-import { generationOf } from '../../../lib/vault/published-generation.ts';
+import { consumeWhile } from '../../kinds/busy-consumer.ts';
 import { type PreparedStatic, prepareStatic } from '../../kinds/database-static.ts';
 import { documentOf, firstGeneration, rotateOnce } from '../../kinds/rotating.ts';
 import { createWorld, openWorld, type World } from '../../support/world.ts';
@@ -26,26 +24,6 @@ afterAll(async () => {
   await world.close();
 });
 
-/** Reads the published generation, keeps it for a while, and logs in with it all the time. */
-async function consume(stopped: () => boolean) {
-  const { store, path } = await publishedAt(world.rotate, `app/${NAME}`);
-  const seen = new Set<number>();
-  const failures: string[] = [];
-  let queries = 0;
-  while (!stopped()) {
-    const { entry } = await store.read(path);
-    const generation = generationOf(entry?.customMetadata ?? {}, entry?.version ?? 0);
-    if (generation !== undefined) seen.add(generation);
-    const until = Date.now() + CONSUMER_CACHE_MS;
-    while (Date.now() < until && !stopped()) {
-      const result = await testPostgresLogin({ ...world.postgres, tls: false }, entry?.data ?? {});
-      queries += 1;
-      if (!result.ok) failures.push(`generation ${generation}: ${result.code}`);
-    }
-  }
-  return { queries, failures, generations: seen.size };
-}
-
 /** Rotates as often as two roles allow: the grace of the last but one is over, and its password has ended. */
 async function rotateManyTimes(): Promise<void> {
   for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
@@ -57,11 +35,12 @@ async function rotateManyTimes(): Promise<void> {
 }
 
 it(`a consumer queries all the time through ${ROTATIONS} rotations of two roles without one failure`, async () => {
-  let done = false;
-  const consuming = consume(() => done);
-  await rotateManyTimes();
-  done = true;
-  const { queries, failures, generations } = await consuming;
+  const { queries, failures, generations } = await consumeWhile(
+    world,
+    `app/${NAME}`,
+    CONSUMER_CACHE_MS,
+    rotateManyTimes,
+  );
   expect(failures).toEqual([]);
   const { state } = await documentOf(world, NAME);
   expect(state).toMatchObject({ cur: { g: ROTATIONS + 1 }, retiring: [] });

@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
 import { demanded } from '../../../lib/rotation/upkeep.ts';
-import { KvStore } from '../../../lib/vault/kv-store.ts';
-import { generationOf } from '../../../lib/vault/published-generation.ts';
+import { consumeWhile } from '../../kinds/busy-consumer.ts';
 import {
   createWorld,
   leaseSpecification,
@@ -28,27 +26,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-/** Reads the published generation, keeps it for a while, and logs in with it all the time. */
-async function consume(stopped: () => boolean) {
-  const { path } = await world.mounts.find(`${described.namespace}/app/database`);
-  const store = new KvStore(world.vault, path);
-  const seen = new Set<number>();
-  const failures: string[] = [];
-  let queries = 0;
-  while (!stopped()) {
-    const entry = (await store.read('database')).entry;
-    const generation = generationOf(entry?.customMetadata ?? {}, entry?.version ?? 0);
-    seen.add(generation ?? 0);
-    const until = Date.now() + CONSUMER_CACHE_MS;
-    while (Date.now() < until && !stopped()) {
-      const result = await testPostgresLogin({ ...described.postgres, tls: false }, entry?.data ?? {});
-      queries += 1;
-      if (!result.ok) failures.push(`generation ${generation}: ${result.code}`);
-    }
-  }
-  return { queries, failures, generations: seen.size };
-}
-
 /** Rotates as fast as the machine can, retiring what may be retired on the way. */
 async function rotateManyTimes(): Promise<void> {
   for (let rotation = 0; rotation < ROTATIONS; rotation += 1) {
@@ -58,11 +35,12 @@ async function rotateManyTimes(): Promise<void> {
 }
 
 it(`a consumer queries all the time through ${ROTATIONS} rotations without one failure`, async () => {
-  let done = false;
-  const consuming = consume(() => done);
-  await rotateManyTimes();
-  done = true;
-  const { queries, failures, generations } = await consuming;
+  const { queries, failures, generations } = await consumeWhile(
+    world,
+    'app/database',
+    CONSUMER_CACHE_MS,
+    rotateManyTimes,
+  );
   expect(failures).toEqual([]);
 
   const secret = await world.secrets.read('app-database');

@@ -2,52 +2,16 @@ import pLimit from 'p-limit';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
-import { runProbe } from '../../../lib/rotation/probes/probe.ts';
-import { demanded } from '../../../lib/rotation/upkeep.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { generationOf } from '../../../lib/vault/published-generation.ts';
+import { Interruption } from '../../kinds/interrupted-worker.ts';
+import { leaseCase } from '../../kinds/lease.ts';
+import { ask, firstGeneration } from '../../kinds/rotating.ts';
 import { until } from '../../support/until.ts';
-import {
-  createWorld,
-  leaseSpecification,
-  liveRoles,
-  openWorld,
-  type World,
-  type WorldDescription,
-} from '../../support/world.ts';
+import { createWorld, liveRoles, openWorld, type World, type WorldDescription } from '../../support/world.ts';
 
 const HOUR_MS = 3_600_000;
-const ATTEMPT_TTL = '4s';
 const AT_ONCE = 4;
-
-/** A worker's outgoing calls, of which it falls asleep before one. */
-class Sleep {
-  calls = 0;
-  readonly #before: number;
-  readonly #asleep = Promise.withResolvers<void>();
-  readonly #awake = Promise.withResolvers<void>();
-
-  constructor(before: number) {
-    this.#before = before;
-  }
-
-  async call<T>(work: () => Promise<T>): Promise<T> {
-    this.calls += 1;
-    if (this.calls === this.#before) {
-      this.#asleep.resolve();
-      await this.#awake.promise;
-    }
-    return work();
-  }
-
-  fallenAsleep(): Promise<void> {
-    return this.#asleep.promise;
-  }
-
-  wake(): void {
-    this.#awake.resolve();
-  }
-}
 
 interface Scene {
   readonly name: string;
@@ -63,19 +27,8 @@ beforeAll(async () => {
 });
 afterAll(() => Promise.all(opened.map((world) => world.close())));
 
-function open(clock: { readonly ahead: number }, sleep?: Sleep): World {
-  const world = openWorld(described, {
-    now: () => Date.now() + clock.ahead,
-    ...(sleep === undefined
-      ? {}
-      : {
-          transport: (real) => ({
-            exchange: (request) => sleep.call(() => real.exchange(request)),
-            close: () => real.close(),
-          }),
-          runProbe: (probe, value) => sleep.call(() => runProbe(probe, value)),
-        }),
-  });
+function open(clock: { readonly ahead: number }, sleep?: Interruption): World {
+  const world = openWorld(described, { now: () => Date.now() + clock.ahead, ...sleep?.options });
   opened.push(world);
   return world;
 }
@@ -83,16 +36,8 @@ function open(clock: { readonly ahead: number }, sleep?: Sleep): World {
 async function scene(name: string): Promise<Scene> {
   const clock = { ahead: 0 };
   const others = open(clock);
-  const spec = leaseSpecification(described, {
-    name,
-    publish: `app/${name}`,
-    grace: '0s',
-    deadline: '0s',
-    attempt_ttl: ATTEMPT_TTL,
-  });
-  await others.secrets.apply(spec);
-  await rotateSecret(others.rotate, name);
-  await others.secrets.change(name, (state) => demanded(state, { reason: 'demand' }, others.now()));
+  await firstGeneration(others, await leaseCase.prepare(others), name);
+  await ask(others, name, { reason: 'demand' });
   return { name, clock, others };
 }
 
@@ -101,15 +46,15 @@ async function meanwhile({ name, clock, others }: Scene): Promise<void> {
   clock.ahead += HOUR_MS;
   await rotateSecret(others.rotate, name);
   clock.ahead += HOUR_MS;
-  await others.secrets.change(name, (state) => demanded(state, { reason: 'demand' }, others.now()));
+  await ask(others, name, { reason: 'demand' });
   await rotateSecret(others.rotate, name);
 }
 
 async function sleepsBefore(call: number): Promise<'slept' | 'was-done'> {
   const { name, clock, others } = await scene(`s-${call}`);
-  const sleep = new Sleep(call);
+  const sleep = new Interruption({ call, when: 'before' });
   const working = rotateSecret(open(clock, sleep).rotate, name).catch(() => undefined);
-  const slept = await Promise.race([sleep.fallenAsleep().then(() => true), working.then(() => false)]);
+  const slept = await Promise.race([sleep.stopped.then(() => true), working.then(() => false)]);
   if (!slept) return 'was-done';
   await meanwhile({ name, clock, others });
   const before = await published(others, name);

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { durationSchema } from '../../duration.ts';
+import { OF_CREDENTIALS, OF_THE_CONNECTION } from '../../header-names.ts';
 import {
   hasOnlyPlaceholders,
   isSecretPlaceholder,
@@ -102,26 +103,6 @@ function urlProblem(url: string, insecure: boolean): string | undefined {
   }
   return URL.canParse(withoutPlaceholders(url, 'x')) ? undefined : 'expected a URL';
 }
-
-/** They belong to the connection (RFC 9110, sections 7.2 and 7.6.1; RFC 9112, section 6). */
-const OF_THE_CONNECTION: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'expect',
-  'host',
-  'keep-alive',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-const OF_CREDENTIALS: ReadonlySet<string> = new Set([
-  'api-key',
-  'authorization',
-  'cookie',
-  'proxy-authorization',
-  'x-api-key',
-]);
 
 function headerProblems(headers: Readonly<Record<string, string>>): [name: string, message: string][] {
   const names = Object.keys(headers).map((name) => name.toLowerCase());
