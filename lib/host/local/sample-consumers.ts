@@ -55,6 +55,7 @@ export function startConsumers(options: ConsumersOptions): Consumers {
       refreshMs: 1_000,
       cacheTtlMs: 15_000,
       overlapMs: 5_000,
+      acknowledge: { as: role },
     });
   const inference = managerOf('inference-service');
   const gateway = managerOf('api-gateway');

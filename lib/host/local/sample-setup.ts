@@ -124,6 +124,7 @@ function sampleSpecifications(options: SampleOptions): readonly SpecificationInp
       source: 'database/creds/api-gateway',
       publish: 'api-gateway/database',
       token_role: 'leasekeeper-api-gateway-database',
+      consumers: ['api-gateway'],
     },
     {
       ...common,
@@ -131,6 +132,7 @@ function sampleSpecifications(options: SampleOptions): readonly SpecificationInp
       source: 'database/creds/model-store',
       publish: 'inference-service/model-credentials',
       token_role: 'leasekeeper-model-credentials',
+      consumers: ['inference-service'],
     },
   ];
 }

@@ -3,19 +3,18 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { outcomeSchema } from '../../../lib/bus/events.ts';
-import { rotateSecret } from '../../../lib/rotation/engine.ts';
-import { publishedAt } from '../../../lib/rotation/published-path.ts';
-import { generationOf } from '../../../lib/vault/published-generation.ts';
-import type { KillPoint } from '../../crash/kill-switch.ts';
-import { bundleWorker, type RunJob } from '../../crash/run-job.ts';
-import { kindCases } from '../../kinds/cases.ts';
-import type { PreparedKind } from '../../kinds/kind-case.ts';
-import { ask, documentOf, firstGeneration, knownCredentials, publishedValue } from '../../kinds/rotating.ts';
-import { until } from '../../support/until.ts';
-import { createWorld, openWorld, type World, type WorldDescription } from '../../support/world.ts';
+import { outcomeSchema } from '../../lib/bus/events.ts';
+import { rotateSecret } from '../../lib/rotation/engine.ts';
+import { publishedAt } from '../../lib/rotation/published-path.ts';
+import { generationOf } from '../../lib/vault/published-generation.ts';
+import type { KindCase, PreparedKind } from '../kinds/kind-case.ts';
+import { ask, documentOf, firstGeneration, knownCredentials, publishedValue } from '../kinds/rotating.ts';
+import { until } from '../support/until.ts';
+import { createWorld, openWorld, type World, type WorldDescription } from '../support/world.ts';
+import type { KillPoint } from './kill-switch.ts';
+import { bundleWorker, type RunJob } from './run-job.ts';
 
-const PROCESSES = 3;
+const PROCESSES = 2;
 /** Past every claim and backoff of whoever died. */
 const PAST_CLAIMS_MS = 1_000_000;
 const MOST_ROUNDS = 8;
@@ -27,7 +26,15 @@ interface Killed {
   readonly again: KillPoint | undefined;
 }
 
-describe.each(kindCases.map((one) => [one.kind, one] as const))('kind %s', (kind, one) => {
+/**
+ * Kills a rotating process of each kind before, during and after every outgoing call, and after a call in flight also the process that
+ * comes next; then looks whether each secret is whole and nothing lives that no state knows.
+ */
+export function crashSuite(cases: readonly KindCase[]): void {
+  describe.each(cases.map((one) => [one.kind, one] as const))('kind %s', crashesOf);
+}
+
+function crashesOf(kind: string, one: KindCase): void {
   let described: WorldDescription;
   let world: World;
   let prepared: PreparedKind;
@@ -186,4 +193,4 @@ describe.each(kindCases.map((one) => [one.kind, one] as const))('kind %s', (kind
       })),
     );
   }
-});
+}
