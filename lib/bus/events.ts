@@ -14,17 +14,20 @@ const moment = z.iso.datetime();
 
 const lease = {
   lease_id: z.string(),
-  path: z.string(),
-  consumer: z.string(),
+  path: z.string().describe('The full path that issued it, with VAULT_NAMESPACE.'),
+  consumer: z.string().describe('The service it was issued to, or the name of the managed secret.'),
   expires_at: moment,
-  managed: z.object({ name: z.string(), generation: z.number() }).optional(),
+  managed: z
+    .object({ name: z.string(), generation: z.number() })
+    .optional()
+    .describe('Set when the lease belongs to a generation of a managed secret.'),
 };
 
 const secret = {
-  name: z.string(),
+  name: z.string().describe('The managed secret.'),
   generation: z.number().int(),
-  path: z.string().optional(),
-  consumers: z.array(z.string()),
+  path: z.string().optional().describe('Where it is published, after VAULT_NAMESPACE.'),
+  consumers: z.array(z.string()).describe('Who uses it, by its specification.'),
 };
 
 /** Why a rotation was begun. */
@@ -54,47 +57,71 @@ export const commandSchemas = {
 } as const;
 
 export const outcomeSchemas = {
-  'lease.expiring': z.object(lease),
-  'lease.renewal_failing': z.object({ ...lease, failures: z.number().int() }),
-  'lease.lost': z.object(lease),
-  'secret.rotated': z.object({
-    ...secret,
-    /** The KV version at `path` that holds this generation. */
-    version: z.number().int().optional(),
-    previous_generation: z.number().int().optional(),
-    /** When the previous generation is retired at the latest. */
-    previous_retires_by: moment.optional(),
-    reason: rotationReasonSchema,
-  }),
-  'secret.retired': z.object({
-    ...secret,
-    /** `grace`: no consumer is named, so the grace alone decided. */
-    reason: z.enum(['adopted', 'grace', 'idle', 'deadline', 'leak', 'removed']),
-    /** Consumers that had not acknowledged. */
-    not_adopted_by: z.array(z.string()),
-  }),
-  'secret.rotation_failed': z.object({
-    ...secret,
-    step: z.enum(['create', 'apply', 'test', 'promote']),
-    /** A stable code, never text from another system. */
-    code: z.string(),
-    failures: z.number().int(),
-    next_attempt_at: moment,
-  }),
-  /** An old generation cannot be revoked: it still works, and is tried again. */
-  'secret.retire_failing': z.object({
-    ...secret,
-    code: z.string(),
-    failures: z.number().int(),
-    next_attempt_at: moment,
-  }),
-  /** An old generation is kept past its deadline, as its specification says. */
-  'secret.retire_overdue': z.object({ ...secret, not_adopted_by: z.array(z.string()) }),
-  /** No longer managed; `credentials` says what becomes of them. */
-  'secret.removed': z.object({ ...secret, credentials: z.enum(['revoke', 'keep']) }),
-  /** `what` is a word such as `published_value_changed`, `lease_revoked` or `value_refused`. */
-  'secret.drift': z.object({ ...secret, what: z.string() }),
-  'subscription.disabled': z.object({ subscription: z.string(), reason: z.enum(['gone', 'failing']) }),
+  'lease.expiring': z.object(lease).describe('The end of the lease is fixed and near: ask for a new one.'),
+  'lease.renewal_failing': z
+    .object({ ...lease, failures: z.number().int() })
+    .describe('A renewal failed, and is tried again. Nothing new is issued.'),
+  'lease.lost': z.object(lease).describe('Vault no longer knows the lease: ask for a new one.'),
+  'secret.rotated': z
+    .object({
+      ...secret,
+      version: z.number().int().optional().describe('The KV version at `path` that holds this generation.'),
+      previous_generation: z.number().int().optional().describe('Missing for the first generation.'),
+      previous_retires_by: moment
+        .optional()
+        .describe('When the previous generation is retired at the latest.'),
+      reason: rotationReasonSchema.describe('Why the rotation was begun.'),
+    })
+    .describe('This generation is published; the one before it works until it is retired.'),
+  'secret.retired': z
+    .object({
+      ...secret,
+      reason: z
+        .enum(['adopted', 'grace', 'idle', 'deadline', 'leak', 'removed'])
+        .describe('`grace`: no consumer is named, so the grace alone decided.'),
+      not_adopted_by: z.array(z.string()).describe('Consumers that had not acknowledged.'),
+    })
+    .describe('The credential of this generation is revoked.'),
+  'secret.rotation_failed': z
+    .object({
+      ...secret,
+      step: z.enum(['create', 'apply', 'test', 'promote']),
+      code: z.string().describe('A stable code, never text from another system.'),
+      failures: z.number().int().describe('Attempts in a row that failed.'),
+      next_attempt_at: moment,
+    })
+    .describe('An attempt at this generation failed; the current one stays.'),
+  'secret.retire_failing': z
+    .object({
+      ...secret,
+      code: z.string().describe('A stable code, never text from another system.'),
+      failures: z.number().int(),
+      next_attempt_at: moment,
+    })
+    .describe('An old generation cannot be revoked: it still works, and is tried again.'),
+  'secret.retire_overdue': z
+    .object({
+      ...secret,
+      not_adopted_by: z.array(z.string()).describe('Consumers that have not acknowledged.'),
+    })
+    .describe('An old generation is kept past its deadline, as its specification says.'),
+  'secret.removed': z
+    .object({ ...secret, credentials: z.enum(['revoke', 'keep']).describe('What becomes of them.') })
+    .describe('No longer managed.'),
+  'secret.drift': z
+    .object({
+      ...secret,
+      what: z
+        .string()
+        .describe('A word such as `published_value_changed`, `lease_revoked` or `value_refused`.'),
+    })
+    .describe('What is in place is not what Leasekeeper left there, or no longer works.'),
+  'subscription.disabled': z
+    .object({
+      subscription: z.string(),
+      reason: z.enum(['gone', 'failing']).describe('`gone`: the endpoint answered 410.'),
+    })
+    .describe('Nothing more is sent to this endpoint.'),
 } as const;
 
 export const eventSchemas = { ...commandSchemas, ...outcomeSchemas };
