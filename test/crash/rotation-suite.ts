@@ -18,6 +18,8 @@ const PROCESSES = 2;
 /** Past every claim and backoff of whoever died. */
 const PAST_CLAIMS_MS = 1_000_000;
 const MOST_ROUNDS = 8;
+/** Vault tries a revocation that failed again only after a while: a busy database may take several. */
+const SETTLED_WITHIN_MS = 120_000;
 
 interface Killed {
   readonly name: string;
@@ -106,7 +108,17 @@ function crashesOf(kind: string, one: KindCase): void {
     );
     // Attempts that were never recorded end with their tokens, by themselves.
     const known = await knownCredentials(world, prepared, names);
-    await until(async () => (await prepared.live()).join() === known.join(), 40_000);
+    await until(async () => (await prepared.live()).join() === known.join(), SETTLED_WITHIN_MS).catch(
+      async (cause: unknown) => {
+        const live = await prepared.live();
+        const unknown = live.filter((id) => !known.includes(id));
+        const gone = known.filter((id) => !live.includes(id));
+        throw new Error(
+          `unknown and alive: ${unknown.join() || 'none'}; known and gone: ${gone.join() || 'none'}`,
+          { cause },
+        );
+      },
+    );
 
     report(whole.labels, killed, results);
   }, 480_000);

@@ -262,6 +262,8 @@ describe('the servers of a process', () => {
     const folder = await testFolder();
     const parent = await runServers(folder);
     process.kill(parent.pid, 'SIGKILL');
+    // On a busy machine it is there for a moment still; a process that runs is not waited for.
+    await isGone(parent.pid);
     await Promise.all([openBao(path.join(folder, 'openbao')), postgres(path.join(folder, 'postgres'))]);
   });
 
