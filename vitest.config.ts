@@ -1,10 +1,7 @@
-import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // Vitest leaves one core free, which is half of a machine with two; most of these tests wait for servers.
-    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Two projects: `unit` needs no server; `integration` shares one OpenBao and one PostgreSQL for all its files.
     projects: [
       {

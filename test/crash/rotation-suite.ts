@@ -14,7 +14,7 @@ import { createWorld, openWorld, type World, type WorldDescription } from '../su
 import type { KillPoint } from './kill-switch.ts';
 import { bundleWorker, type RunJob } from './run-job.ts';
 
-const PROCESSES = 2;
+const PROCESSES = 3;
 /** Past every claim and backoff of whoever died. */
 const PAST_CLAIMS_MS = 1_000_000;
 const MOST_ROUNDS = 8;

@@ -36,7 +36,7 @@ async function newRole(): Promise<AuthMethod> {
 /** A session whose clock is moved by hand: without Vault's `Date` there is only the clock it is given. */
 function newSession(
   method: AuthMethod,
-  beforeAnswer: (request: TransportRequest) => Promise<void> = async () => {},
+  heldBack: (request: TransportRequest) => Promise<void> | undefined = () => undefined,
 ) {
   const exchanges: VaultExchange[] = [];
   const failures: unknown[] = [];
@@ -47,8 +47,10 @@ function newSession(
     onExchange: (exchange) => exchanges.push(exchange),
     transport: {
       exchange: async (asked) => {
+        // Decided as requests are sent: in which order their answers come is not ours to say.
+        const holding = heldBack(asked);
         const answer = await real.exchange(asked);
-        await beforeAnswer(asked);
+        await holding;
         return { ...answer, headers: { ...answer.headers, date: undefined } };
       },
       close: () => real.close(),
@@ -82,11 +84,11 @@ describe('a session by AppRole', () => {
 
   it('logs in once also for a request whose refusal comes when another has logged in already', async () => {
     let old = '';
-    let refusals = 0;
-    const { session, look, logins, clock } = newSession(await newRole(), async ({ path, headers }) => {
-      if (!path.endsWith('lookup-self') || headers['x-vault-token'] !== old) return;
-      refusals += 1;
-      if (refusals === 2) await until(() => logins() === 2);
+    let sent = 0;
+    const { session, look, logins, clock } = newSession(await newRole(), ({ path, headers }) => {
+      if (!path.endsWith('lookup-self') || headers['x-vault-token'] !== old) return undefined;
+      sent += 1;
+      return sent === 2 ? until(() => logins() === 2) : undefined;
     });
     const held = await session.held();
     await request('POST', 'auth/token/revoke-accessor', { accessor: held.accessor });
