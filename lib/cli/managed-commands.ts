@@ -7,8 +7,8 @@ import {
   rotateNow,
   supply,
 } from '../host/managed-operations.ts';
-import { acknowledge } from '../rotation/acknowledgements.ts';
 import type { ManagedSecret } from '../rotation/managed-secrets.ts';
+import { writeAcknowledgement } from '../vault/acknowledgements.ts';
 import { type Connection, withVault } from './connection.ts';
 import { readVaultEnvironment } from './environment.ts';
 import { type CliIo, sourceOf } from './io.ts';
@@ -95,7 +95,7 @@ export async function acknowledgeManaged(
   { consumer, generation }: { readonly consumer: string; readonly generation: number },
 ): Promise<number> {
   return withVault(await readVaultEnvironment(io.environment), async ({ store }) => {
-    const stands = await acknowledge(store, name, consumer, generation);
+    const { generation: stands } = await writeAcknowledgement(store, name, consumer, generation);
     io.out(
       `${name}: ${consumer} has ${stands === generation ? 'adopted' : 'already adopted the later'} generation ${stands}`,
     );

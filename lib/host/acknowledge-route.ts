@@ -3,7 +3,7 @@ import type { Caller } from '../access/callers.ts';
 import { nameSchema } from '../rotation/specification-fields.ts';
 import { writeAcknowledgement } from '../vault/acknowledgements.ts';
 import { bodyOf, type HttpAnswer, type HttpRequest } from './http-function.ts';
-import { sendWorker } from './send-worker.ts';
+import { trySendWorker } from './send-worker.ts';
 import type { ManageDependencies } from './wire.ts';
 
 const bodySchema = z.strictObject({
@@ -34,5 +34,5 @@ async function hintAt(deps: ManageDependencies, name: string): Promise<void> {
   } catch (error) {
     deps.onError(error, name);
   }
-  await sendWorker(deps, name);
+  await trySendWorker(deps, name);
 }

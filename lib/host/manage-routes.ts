@@ -18,7 +18,7 @@ import { readListed } from './managed-list.ts';
 import { unknownName } from './managed-refusals.ts';
 import { summaryOf } from './managed-summary.ts';
 import { queryOf } from './query.ts';
-import { sendWorker } from './send-worker.ts';
+import { trySendWorker } from './send-worker.ts';
 import type { ManageDependencies } from './wire.ts';
 
 /** The routes of `manage`. What is managed is read and written with the caller's own token, so operators' rights are Vault policies. */
@@ -88,7 +88,7 @@ function changeAs(
     const name = nameIn(request);
     const operator = { secrets: deps.secretsOf(caller), by: caller.name, now: deps.now };
     const answer = await make({ operator, store: deps.storeOf(caller), name, request });
-    await sendWorker(deps, name);
+    await trySendWorker(deps, name);
     return answer;
   });
 }

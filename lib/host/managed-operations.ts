@@ -1,12 +1,11 @@
 import { ulid } from 'ulid';
 import { codeOf, LeasekeeperError } from '../errors.ts';
 import type { ManagedSecret, ManagedSecrets } from '../rotation/managed-secrets.ts';
-import { kinds } from '../rotation/rotators/kinds.ts';
 import type { Value } from '../rotation/rotators/rotator.ts';
 import { suppliedPath } from '../rotation/rotators/supplied-value.ts';
 import type { Specification } from '../rotation/specification.ts';
 import type { WrittenSpecification } from '../rotation/specification-faults.ts';
-import { initialState, type RotationState } from '../rotation/state.ts';
+import type { RotationState } from '../rotation/state.ts';
 import { demanded, paused, removed, resumed } from '../rotation/upkeep.ts';
 import { isVaultError, VaultError } from '../vault/errors.ts';
 import type { KvStore } from '../vault/kv-store.ts';
@@ -35,17 +34,14 @@ export function applySpecification(
 
 /** Creates a secret, and leaves one that is there as it is. Throws `managed_secret_exists`. */
 export async function createOnly(
-  { secrets, now }: Pick<Operator, 'secrets' | 'now'>,
+  { secrets }: Pick<Operator, 'secrets'>,
   { input, spec }: WrittenSpecification,
 ): Promise<ManagedSecret> {
   const { name } = spec;
   for (let tries = 0; tries < MOST_WRITES; tries += 1) {
     // Read before the hint is posted that goes ahead of a document.
     if ((await secrets.read(name)) !== undefined) throw nameTaken(name);
-    const state = initialState(now(), kinds[spec.kind].begins);
-    // At version 0, so that of two who create at once one is refused.
-    const absent = { name, input, spec, state: { ...state, due: undefined }, version: 0 };
-    const created = await secrets.save(absent, state, input);
+    const created = await secrets.create(input, spec);
     if (created !== undefined) return created;
   }
   throw new LeasekeeperError('managed_secret_contended', `The document of ${name} could not be written.`, {

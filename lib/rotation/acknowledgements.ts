@@ -1,18 +1,6 @@
-import { acknowledgedIn, acknowledgementPath, writeAcknowledgement } from '../vault/acknowledgements.ts';
+import { acknowledgedIn, acknowledgementPath } from '../vault/acknowledgements.ts';
 import type { KvStore } from '../vault/kv-store.ts';
 import type { RotationState } from './state.ts';
-
-export { acknowledgementPath };
-
-/** Takes down that a consumer has adopted a generation. It never goes back to a lower one. Returns what stands there then. */
-export async function acknowledge(
-  store: KvStore,
-  name: string,
-  consumer: string,
-  generation: number,
-): Promise<number> {
-  return (await writeAcknowledgement(store, name, consumer, generation)).generation;
-}
 
 /**
  * What these consumers have acknowledged. One that speaks for a generation before that became current has not seen it: it is left out.

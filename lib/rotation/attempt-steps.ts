@@ -8,6 +8,7 @@ import {
   begun,
   failedAt,
   kept,
+  nextGeneration,
   nothingLeft,
   overtaken,
   promoted,
@@ -48,7 +49,7 @@ export function takeOver(deps: EngineDependencies, secret: ManagedSecret, me: st
 function claimant(deps: EngineDependencies, secret: ManagedSecret, owner: string) {
   const { spec, state } = secret;
   const att = ulid(deps.now());
-  const generation = state.g ?? Math.max(state.top, state.cur?.g ?? 0) + 1;
+  const generation = state.g ?? nextGeneration(state);
   const attempt = { id: att, generation, spec, ...surroundings(state), assertClaimed: () => {} };
   return { att, owner, intent: rotatorFor(deps, spec.kind).intent?.(attempt) };
 }

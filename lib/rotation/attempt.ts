@@ -1,5 +1,6 @@
 import { backoff } from './backoff.ts';
 import { withEvent } from './outbox.ts';
+import { outgoing } from './retirement.ts';
 import { driftEvent, failedEvent, rotatedEvent } from './rotation-events.ts';
 import type { Created, Handle } from './rotators/rotator.ts';
 import { appointment } from './schedule.ts';
@@ -24,6 +25,11 @@ export interface Claimant {
   readonly intent?: Handle | undefined;
 }
 
+/** None is ever used twice, not even of a secret that was removed and specified again. */
+export function nextGeneration({ top, cur }: RotationState): number {
+  return Math.max(top, cur?.g ?? 0) + 1;
+}
+
 /** A new attempt at the next generation. */
 export function begun(
   state: RotationState,
@@ -38,7 +44,7 @@ export function begun(
     owner,
     intent,
     kind: spec.kind,
-    g: Math.max(state.top, state.cur?.g ?? 0) + 1,
+    g: nextGeneration(state),
     claimUntil: now + CREATE_CLAIM_MS,
     h: undefined,
     endsAt: undefined,
@@ -165,7 +171,7 @@ export function undone(
   const retiring: Retiring[] =
     h === undefined || g === undefined
       ? state.retiring
-      : [...state.retiring, goneAt(now, { g, kind, h, why: 'undone' })];
+      : [...state.retiring, outgoing({ g, kind, h }, 'undone', now)];
   return {
     ...idle(state),
     ...(again === undefined || state.reason === 'leak' ? {} : again),
@@ -221,7 +227,7 @@ export function promoted(
     cur: { g, kind, h, published, since: now, endsAt, ttlMs },
     retiring: [
       ...(leaked ? state.retiring.map((one) => leakedToo(one, now)) : state.retiring),
-      ...(cur === undefined ? [] : [{ ...replacedBy(leaked, spec, now), ...credentialOf(cur) }]),
+      ...(cur === undefined ? [] : [onItsWay(cur, leaked, spec, now)]),
     ],
     due: again === undefined ? next?.due : now,
     closes: again === undefined ? next?.closes : undefined,
@@ -233,29 +239,20 @@ export function promoted(
   };
 }
 
-function credentialOf({ g, kind, h, published }: NonNullable<RotationState['cur']>) {
-  return { g, kind, h, published };
-}
-
-function replacedBy(leaked: boolean, spec: Specification, now: number) {
-  return {
-    ...fresh,
-    notBefore: leaked ? now : now + spec.grace,
-    deadline: leaked ? now : now + spec.deadline,
-    why: leaked ? ('leak' as const) : ('replaced' as const),
-  };
+function onItsWay(
+  cur: NonNullable<RotationState['cur']>,
+  leaked: boolean,
+  spec: Specification,
+  now: number,
+): Retiring {
+  return leaked
+    ? outgoing(cur, 'leak', now)
+    : outgoing(cur, 'replaced', now + spec.grace, now + spec.deadline);
 }
 
 /** A leak is reported of the secret, not of one generation: what is still in its grace may be what leaked. */
 function leakedToo(one: Retiring, now: number): Retiring {
   return one.why === 'replaced' ? { ...one, why: 'leak', notBefore: now, deadline: now } : one;
-}
-
-const fresh = { failures: 0, retryAt: 0, lookAt: 0, overdue: false } as const;
-
-/** A credential that has no grace. */
-function goneAt(now: number, one: Pick<Retiring, 'g' | 'kind' | 'h' | 'why' | 'published'>): Retiring {
-  return { ...fresh, ...one, notBefore: now, deadline: now };
 }
 
 function pastRotation(state: RotationState, g: number, now: number): PastRotation {

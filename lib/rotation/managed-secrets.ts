@@ -97,12 +97,22 @@ export class ManagedSecrets {
     const spec = specificationSchema.parse(input);
     return this.#retry(spec.name, async () => {
       const existing = await this.read(spec.name);
-      const fresh = initialState(this.#deps.now(), kinds[spec.kind].begins);
-      if (existing === undefined)
-        return this.#create({ name: spec.name, input, spec, state: fresh, version: 0 });
-      const state = restored(existing.state, fresh);
+      if (existing === undefined) return this.create(input, spec);
+      const state = restored(existing.state, this.#fresh(spec));
       return this.save(existing, rescheduled(state, spec, spreadOf(spec.name)), input);
     });
+  }
+
+  /** One try at writing a document that was not there. Undefined: it is there by now, or the outcome is unknown. */
+  create(input: SpecificationDocument, spec: Specification): Promise<ManagedSecret | undefined> {
+    const state = this.#fresh(spec);
+    // Due at nothing before, so that its hint is posted; at version 0, so that of two who create at once one is refused.
+    const absent = { name: spec.name, input, spec, state: { ...state, due: undefined }, version: 0 };
+    return this.save(absent, state);
+  }
+
+  #fresh(spec: Specification): RotationState {
+    return initialState(this.#deps.now(), kinds[spec.kind].begins);
   }
 
   /** Changes the state whoever else writes. `change` runs again on each lost race; returning the state it was given writes nothing. */
@@ -127,12 +137,6 @@ export class ManagedSecrets {
       return secret.version >= version ? secret : this.save(secret, secret.state);
     });
     return this.raiseTo(name, version, raised.version);
-  }
-
-  async #create(secret: ManagedSecret): Promise<ManagedSecret | undefined> {
-    const due = dueOf(secret.state, secret.spec);
-    if (due !== undefined) await this.#deps.book.add({ id: secret.name, due, for: 1 });
-    return this.save({ ...secret, state: { ...secret.state, due: undefined } }, secret.state);
   }
 
   async #postHint(secret: ManagedSecret, state: RotationState, spec: Specification): Promise<void> {

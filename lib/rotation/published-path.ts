@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { LeasekeeperError } from '../errors.ts';
-import { joinPath } from '../vault/addressing.ts';
+import { joinPath, within } from '../vault/addressing.ts';
 import { isVaultError } from '../vault/errors.ts';
 import { KvStore } from '../vault/kv-store.ts';
 import { generationMetadata } from '../vault/published-generation.ts';
@@ -25,7 +25,7 @@ export async function publishedAt(deps: PublishedDependencies, publish: string):
       hint: 'Publish to a KV v2 path: check-and-set needs its versions.',
     });
   }
-  return { store: new KvStore(deps.vault, mount.path), path: full.slice(mount.path.length + 1) };
+  return { store: new KvStore(deps.vault, mount.path), path: within(mount.path, full) };
 }
 
 /**

@@ -32,6 +32,28 @@ export function retirementDue(one: Retiring, state: RotationState, spec: Specifi
   return Math.min(looked, ...ripe, ...told);
 }
 
+/** A generation that is to go: from `notBefore` on, at the latest at `deadline` unless it is kept past that. */
+export function outgoing(
+  { g, kind, h, published }: Pick<Retiring, 'g' | 'kind' | 'h' | 'published'>,
+  why: Retiring['why'],
+  notBefore: number,
+  deadline: number = notBefore,
+): Retiring {
+  return {
+    g,
+    kind,
+    h,
+    published,
+    why,
+    notBefore,
+    deadline,
+    failures: 0,
+    retryAt: 0,
+    lookAt: 0,
+    overdue: false,
+  };
+}
+
 /** What was found out about the use of one generation. */
 export interface Looked {
   /** The highest generation that each consumer has acknowledged. */

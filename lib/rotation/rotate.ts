@@ -1,9 +1,9 @@
-import { ulid } from 'ulid';
 import type { Book } from '../agenda/book.ts';
 import { GONE, type Hint, workOnHints } from '../agenda/hint.ts';
-import { type EventData, eventId, type LeasekeeperEvent, type RotationReason } from '../bus/events.ts';
+import type { EventData, LeasekeeperEvent, RotationReason } from '../bus/events.ts';
 import { type EngineReport, rotateSecret } from './engine.ts';
 import type { EngineDependencies } from './engine-dependencies.ts';
+import { sendWorker } from './send-worker.ts';
 import { demanded } from './upkeep.ts';
 
 export interface RotateDependencies extends EngineDependencies {
@@ -43,7 +43,7 @@ export async function demandRotation(
   reason: RotationReason,
 ): Promise<void> {
   await deps.secrets.change(name, (state) => demanded(state, { reason }, deps.now()));
-  await sendWorker(deps, name);
+  await sendWorkerTo(deps, name);
 }
 
 /** The lease of a generation nears its end, or is lost: if that generation is the current one, it is replaced. */
@@ -57,17 +57,9 @@ export async function onLeaseOutcome(
   await deps.secrets.change(managed.name, (state) =>
     state.cur?.g === managed.generation ? demanded(state, { reason }, deps.now()) : state,
   );
-  await sendWorker(deps, managed.name);
+  await sendWorkerTo(deps, managed.name);
 }
 
-async function sendWorker(deps: RotateDependencies, name: string): Promise<void> {
-  const now = deps.now();
-  await deps.bus.publish([
-    {
-      id: eventId('rotation.due', name, ulid()),
-      type: 'rotation.due',
-      time: new Date(now).toISOString(),
-      data: { shard: await deps.book.shardOf(name) },
-    },
-  ]);
+function sendWorkerTo(deps: RotateDependencies, name: string): Promise<void> {
+  return sendWorker({ ...deps, shardOf: (one) => deps.book.shardOf(one) }, name);
 }

@@ -108,15 +108,18 @@ async function findDrift(deps: EngineDependencies, { name, spec, state }: Manage
     const version = await store.version(path);
     if (!isOurs(state, version, spec)) return { what: 'published_value_changed', mark: version };
   }
+  let reading: Promise<Value | undefined> | undefined;
+  const published = () => {
+    reading ??= publishedValue(deps, state);
+    return reading;
+  };
   const what =
     cur.kind === spec.kind
-      ? await rotatorFor(deps, cur.kind).inspect?.(spec, endedOf(name, cur), () =>
-          publishedValue(deps, state),
-        )
+      ? await rotatorFor(deps, cur.kind).inspect?.(spec, endedOf(name, cur), published)
       : undefined;
   if (what !== undefined) return { what, mark: cur.g };
   if (spec.test === undefined) return undefined;
-  const value = await publishedValue(deps, state);
+  const value = await published();
   if (value === undefined) return { what: 'published_value_missing', mark: cur.g };
   const result = await deps.runProbe(spec.test, value, { now: deps.now });
   return !result.ok && result.refused ? { what: 'value_refused', mark: cur.g } : undefined;

@@ -1,10 +1,11 @@
 import type { RotationReason } from '../bus/events.ts';
 import { backoff } from './backoff.ts';
 import { withEvent } from './outbox.ts';
+import { outgoing } from './retirement.ts';
 import { driftEvent, removedEvent } from './rotation-events.ts';
 import { appointment, nextWindow } from './schedule.ts';
 import type { Specification } from './specification.ts';
-import type { Reap, Retiring, RotationState } from './state.ts';
+import type { Reap, RotationState } from './state.ts';
 
 /** What happens to a managed secret beside its attempts: it is asked for, paused, removed, verified. Pure. Times in milliseconds. */
 
@@ -79,24 +80,7 @@ export function removed(
 export function dismissed(state: RotationState, spec: Specification, now: number): RotationState {
   const revoke = state.removed?.credentials === 'revoke';
   const { cur } = state;
-  const last: Retiring[] =
-    cur === undefined
-      ? []
-      : [
-          {
-            g: cur.g,
-            kind: cur.kind,
-            h: cur.h,
-            published: cur.published,
-            notBefore: now + spec.grace,
-            deadline: now + spec.grace,
-            why: 'removed',
-            failures: 0,
-            retryAt: 0,
-            lookAt: 0,
-            overdue: false,
-          },
-        ];
+  const last = cur === undefined ? [] : [outgoing(cur, 'removed', now + spec.grace)];
   return {
     ...state,
     cur: undefined,

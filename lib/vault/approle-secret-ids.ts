@@ -27,7 +27,7 @@ export interface IssuedSecretId {
   readonly accessor: string;
   /** 0: it does not end by itself. */
   readonly ttlSeconds: number;
-  /** 0: as often as anybody wants. */
+  /** 0: without a bound. */
   readonly numUses: number;
 }
 

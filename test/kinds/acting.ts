@@ -16,10 +16,15 @@ export function rotatorIn(world: World, kind: Kind): Rotator<KindSpecification> 
 
 /** A first attempt at what is specified so. */
 export function attemptAt(input: SpecificationInput): Attempt<KindSpecification> {
+  return firstAttempt(specificationSchema.parse(input));
+}
+
+/** The same of a specification that is read already. */
+export function firstAttempt<Spec>(spec: Spec): Attempt<Spec> {
   return {
     id: ulid(),
     generation: 1,
-    spec: specificationSchema.parse(input),
+    spec,
     current: undefined,
     retiring: [],
     urgent: false,

@@ -7,7 +7,7 @@ import { durationSchema } from '../duration.ts';
 import type { ProbeResult } from '../probes/probe-result.ts';
 import { pathSchema, publishedFields } from '../specification-fields.ts';
 import { endingOf, type KeyEnding, keyEndingSchema } from './http/api-key-requests.ts';
-import type { DeclaredRequest } from './http/declared-request.ts';
+import { type DeclaredRequest, placeholdersOf } from './http/declared-request.ts';
 import { fillRequest } from './http/fill-request.ts';
 import { isHttpRequestError } from './http/http-request-error.ts';
 import { createdKey, isGone, type ListedKey, listedKeys } from './http/key-answers.ts';
@@ -168,7 +168,9 @@ async function send(
   values: Omit<RequestValues, 'parameters' | 'auth' | 'name'>,
 ) {
   const { parameters } = endingIn(intent);
-  const auth = intent.auth === undefined ? undefined : await credentialAt(deps, intent.auth);
+  // Only what names it gets it: a test of the key itself is no reason to read the credential that makes keys.
+  const isNamed = [...placeholdersOf(request)].some((name) => name.startsWith('auth.'));
+  const auth = intent.auth === undefined || !isNamed ? undefined : await credentialAt(deps, intent.auth);
   return deps.http.send(
     fillRequest(request, placeholderValues({ ...values, parameters, auth, name: intent.name })),
   );

@@ -1,5 +1,5 @@
 import { LeasekeeperError } from '../../errors.ts';
-import { joinPath } from '../../vault/addressing.ts';
+import { joinPath, within } from '../../vault/addressing.ts';
 import { KvVersions } from '../../vault/kv-versions.ts';
 import { generationOf, managedNameIn } from '../../vault/published-generation.ts';
 import type { Right, RotatorDependencies } from './kind.ts';
@@ -51,7 +51,7 @@ export async function inspectPublished(
 async function versionsAt({ vault, mounts, namespace }: PublishedDependencies, publish: string) {
   const full = joinPath(namespace, publish);
   const mount = await mounts.find(full);
-  return { versions: new KvVersions(vault, mount.path), path: full.slice(mount.path.length + 1) };
+  return { versions: new KvVersions(vault, mount.path), path: within(mount.path, full) };
 }
 
 function unrecognised(path: string, version: number): LeasekeeperError {

@@ -1,8 +1,8 @@
 import { beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import { readPolicyFile } from '../../../lib/host/setup/policy-files.ts';
 import { renderPolicy } from '../../../lib/host/setup/render-policy.ts';
-import { acknowledgementPath } from '../../../lib/rotation/acknowledgements.ts';
 import { rotateShard } from '../../../lib/rotation/rotate.ts';
+import { acknowledgementPath } from '../../../lib/vault/acknowledgements.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
 import { leaseSpecification, openWorld } from '../../support/world.ts';
 import {

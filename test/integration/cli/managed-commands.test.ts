@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { main } from '../../../lib/cli/main.ts';
-import { acknowledgementPath } from '../../../lib/rotation/acknowledgements.ts';
 import { rotateShard } from '../../../lib/rotation/rotate.ts';
+import { acknowledgementPath } from '../../../lib/vault/acknowledgements.ts';
 import { leaseSpecification, openWorld, type World } from '../../support/world.ts';
 import { type AccessWorld, createAccessWorld, createToken } from '../access/access-world.ts';
 

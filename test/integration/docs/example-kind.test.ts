@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Attempt, Value } from '../../../lib/rotation/rotators/rotator.ts';
+import type { Value } from '../../../lib/rotation/rotators/rotator.ts';
 import { userpassPassword } from '../../docs/example-kind.ts';
+import { firstAttempt } from '../../kinds/acting.ts';
 import { uniqueName } from '../../support/admin.ts';
 import { createWorld, openWorld, type World } from '../../support/world.ts';
 
@@ -30,15 +31,7 @@ it('the kind that the documentation shows rotates a real password', async () => 
     deadline: '0s',
   });
   const rotator = userpassPassword.open(world.rotators);
-  const attempt: Attempt<typeof spec> = {
-    id: 'attempt',
-    generation: 1,
-    spec,
-    current: undefined,
-    retiring: [],
-    urgent: false,
-    assertClaimed: () => {},
-  };
+  const attempt = firstAttempt(spec);
   const { handle, value } = await rotator.create(attempt);
   const test = (tried: Value | undefined) => rotator.test?.(attempt, handle, tried);
   expect(await test(value)).toMatchObject({ ok: false, refused: true });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LeasekeeperError } from '../../../lib/errors.ts';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
 import { kinds } from '../../../lib/rotation/rotators/kinds.ts';
-import type { Attempt } from '../../../lib/rotation/rotators/rotator.ts';
+import { firstAttempt } from '../../kinds/acting.ts';
 import { type PreparedStatic, prepareStatic } from '../../kinds/database-static.ts';
 import { Interruption } from '../../kinds/interrupted-worker.ts';
 import { ask, documentOf, firstGeneration, publishedValue, rotateOnce } from '../../kinds/rotating.ts';
@@ -35,15 +35,7 @@ describe('a worker that comes late', () => {
   async function generation(name: string) {
     await prepared.specify(name);
     const spec = kind.schema.parse(prepared.specification(name));
-    const attempt: Attempt<typeof spec> = {
-      id: 'attempt',
-      generation: 1,
-      spec,
-      current: undefined,
-      retiring: [],
-      urgent: false,
-      assertClaimed: () => {},
-    };
+    const attempt = firstAttempt(spec);
     const { handle } = await kind.open(world.rotators).create(attempt);
     return { attempt, handle, role: String(handle.role) };
   }

@@ -9,6 +9,7 @@ import { Secret } from '../../../lib/telemetry/secret.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
 import { IssuedCertificates } from '../../../lib/vault/issued-certificates.ts';
 import { authAnswer, Tokens } from '../../../lib/vault/tokens.ts';
+import { firstAttempt } from '../../kinds/acting.ts';
 import { recovered, stoppedAt } from '../../kinds/interrupted-worker.ts';
 import { type PreparedPki, preparePki, textAt } from '../../kinds/pki.ts';
 import {
@@ -48,15 +49,7 @@ async function open(options: WorldOptions = {}): Promise<World> {
 async function unrecorded(world: World, prepared: PreparedPki, name: string): Promise<Created> {
   await world.secrets.apply(await prepared.specify(name));
   const { spec } = await documentOf(world, name);
-  const made = await world.rotate.rotatorOf('pki')?.create({
-    id: 'any',
-    generation: 1,
-    spec,
-    current: undefined,
-    retiring: [],
-    urgent: false,
-    assertClaimed: () => {},
-  });
+  const made = await world.rotate.rotatorOf('pki')?.create(firstAttempt(spec));
   if (made === undefined) throw new Error('There is no kind pki.');
   return made;
 }

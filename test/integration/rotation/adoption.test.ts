@@ -1,7 +1,7 @@
 import { Client } from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { acknowledge } from '../../../lib/rotation/acknowledgements.ts';
 import { rotateSecret } from '../../../lib/rotation/engine.ts';
+import { writeAcknowledgement } from '../../../lib/vault/acknowledgements.ts';
 import type { PreparedKind } from '../../kinds/kind-case.ts';
 import { leaseCase } from '../../kinds/lease.ts';
 import { documentOf, firstGeneration, publishedValue, rotateOnce } from '../../kinds/rotating.ts';
@@ -47,13 +47,13 @@ describe('with named consumers', () => {
   it('the old generation goes when all have acknowledged, and not before', async () => {
     const old = await replaced('acknowledged', { consumers });
     expect((await visit('acknowledged', HOUR)).retiring).toMatchObject([{ g: 1 }]);
-    await acknowledge(world.store, 'acknowledged', 'one', 2);
+    await writeAcknowledgement(world.store, 'acknowledged', 'one', 2);
     // Somebody sends a worker: it looks at once.
     expect(await visit('acknowledged', HOUR + 1)).toMatchObject({
       retiring: [{ g: 1 }],
       acks: { one: 2, two: 0 },
     });
-    await acknowledge(world.store, 'acknowledged', 'two', 2);
+    await writeAcknowledgement(world.store, 'acknowledged', 'two', 2);
     expect((await visit('acknowledged', HOUR + 2)).retiring).toEqual([]);
     expect(await prepared.works('acknowledged', old)).toBe(false);
     expect(lastTold('acknowledged')).toMatchObject({
@@ -64,7 +64,7 @@ describe('with named consumers', () => {
 
   it('never before the grace is over', async () => {
     const old = await replaced('eager', { consumers });
-    for (const consumer of consumers) await acknowledge(world.store, 'eager', consumer, 2);
+    for (const consumer of consumers) await writeAcknowledgement(world.store, 'eager', consumer, 2);
     expect((await visit('eager', 30_000)).retiring).toMatchObject([{ g: 1 }]);
     expect(await prepared.works('eager', old)).toBe(true);
     expect((await visit('eager', 61_000)).retiring).toEqual([]);
@@ -72,7 +72,7 @@ describe('with named consumers', () => {
 
   it('what is acknowledged before it is there counts for nothing, then or later', async () => {
     await firstGeneration(world, prepared, 'ahead', { grace: '0s', deadline: '1d', consumers: ['one'] });
-    await acknowledge(world.store, 'ahead', 'one', 2);
+    await writeAcknowledgement(world.store, 'ahead', 'one', 2);
     // Vault writes down when a document was written: our clock goes on, its clock does not.
     later = MINUTE;
     await rotateOnce(world, prepared, 'ahead');
@@ -81,7 +81,7 @@ describe('with named consumers', () => {
 
   it('goes at the deadline all the same, and it is said who had not moved', async () => {
     await replaced('late', { consumers });
-    await acknowledge(world.store, 'late', 'one', 2);
+    await writeAcknowledgement(world.store, 'late', 'one', 2);
     expect((await visit('late', 23 * HOUR)).retiring).toMatchObject([{ g: 1 }]);
     expect((await visit('late', 25 * HOUR)).retiring).toEqual([]);
     expect(lastTold('late')).toMatchObject({ data: { reason: 'deadline', not_adopted_by: ['two'] } });
@@ -95,7 +95,7 @@ describe('with named consumers', () => {
     expect(await prepared.works('kept', old)).toBe(true);
     const told = world.published.filter(({ type }) => type === 'secret.retire_overdue');
     expect(told).toMatchObject([{ data: { name: 'kept', not_adopted_by: ['one', 'two'] } }]);
-    for (const consumer of consumers) await acknowledge(world.store, 'kept', consumer, 2);
+    for (const consumer of consumers) await writeAcknowledgement(world.store, 'kept', consumer, 2);
     expect((await visit('kept', 51 * HOUR)).retiring).toEqual([]);
   });
 

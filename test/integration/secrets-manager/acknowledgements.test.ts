@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from 'vitest';
 import type { AuditInput, SecretsManager, SecretsManagerOptions, Transport } from '../../../lib/index.ts';
-import { acknowledgementPath, readAcknowledgements } from '../../../lib/rotation/acknowledgements.ts';
+import { readAcknowledgements } from '../../../lib/rotation/acknowledgements.ts';
 import { initialState } from '../../../lib/rotation/state.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
+import { acknowledgementPath } from '../../../lib/vault/acknowledgements.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
 import { VaultClient } from '../../../lib/vault/client.ts';
 import { VaultError } from '../../../lib/vault/errors.ts';
