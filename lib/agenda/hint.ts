@@ -15,8 +15,8 @@ export const hintSchema = z.object({
   for: z.number(),
   /** Who works on it at the moment; `due` is then the end of the claim. */
   claim: z.string().optional(),
-  /** A worker found no document. Its writer posts the hint first, so it may yet come. */
-  missing: z.boolean().optional(),
+  /** Whose claim it was under which no document was found. Its writer posts the hint first, so it may yet come. */
+  missing: z.string().optional(),
 });
 export type Hint = z.infer<typeof hintSchema>;
 
@@ -95,7 +95,9 @@ export function settleHints(
     const posted = hint.claim === undefined;
     // Where there was no document, a hint posted since may be for one that is on its way.
     if (hint.claim !== nonce && !(posted && version !== GONE.version)) continue;
-    if (version === GONE.version && !hint.missing) set.push({ ...hint, missing: true });
+    // A worker whose answer was lost finds its own mark: that is no second look.
+    const lookedFirst = hint.missing === undefined || hint.missing === nonce;
+    if (version === GONE.version && lookedFirst) set.push({ ...hint, missing: nonce });
     else if (due === undefined) forget.push(id);
     else set.push({ id, due, for: hint.for });
   }

@@ -8,7 +8,7 @@ const hints: fc.Arbitrary<Hint> = fc.record(
     due: fc.nat(100),
     for: fc.nat(10),
     claim: fc.constantFrom('me', 'you'),
-    missing: fc.boolean(),
+    missing: fc.constantFrom('me', 'you'),
   },
   { requiredKeys: ['id', 'due', 'for'] },
 );
@@ -31,7 +31,7 @@ describe('a hint that is posted again', () => {
   });
 
   it('is nobody’s any more when it says anything new', () => {
-    const claimed = { id: 'a', due: 50, for: 3, claim: 'you', missing: true };
+    const claimed = { id: 'a', due: 50, for: 3, claim: 'you', missing: 'me' };
     expect(mergeHint(claimed, { id: 'a', due: 60, for: 3 })).toBe(claimed);
     expect(mergeHint(claimed, { id: 'a', due: 40, for: 3 })).toEqual({ id: 'a', due: 40, for: 3 });
     expect(mergeHint(claimed, { id: 'a', due: 60, for: 4 })).toEqual({ id: 'a', due: 50, for: 4 });
@@ -53,12 +53,17 @@ describe('a hint that was worked on', () => {
   it('without a document is dropped only when two workers in turn have found none', () => {
     const claimed = { id: 'a', due: 50, for: 1, claim: 'me' };
     const first = settled(claimed, GONE);
-    expect(first).toEqual({ ...claimed, missing: true });
-    expect(settled({ ...claimed, missing: true }, GONE)).toBe('dropped');
+    expect(first).toEqual({ ...claimed, missing: 'me' });
+    expect(settled({ ...claimed, missing: 'you' }, GONE)).toBe('dropped');
+  });
+
+  it('without a document is not dropped by a worker that finds its own mark, the answer to which was lost', () => {
+    const marked = { id: 'a', due: 50, for: 1, claim: 'me', missing: 'me' };
+    expect(settled(marked, GONE)).toEqual(marked);
   });
 
   it('without a document is left alone when it was posted again, or another has it', () => {
-    const posted = { id: 'a', due: 0, for: 1, missing: true };
+    const posted = { id: 'a', due: 0, for: 1, missing: 'you' };
     expect(settled(posted, GONE)).toEqual(posted);
     expect(settled({ ...posted, claim: 'you' }, GONE)).toEqual({ ...posted, claim: 'you' });
   });
