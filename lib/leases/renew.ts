@@ -8,9 +8,9 @@ import type { EventData } from '../bus/events.ts';
 import { codeOf } from '../errors.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Vault } from '../vault/client.ts';
-import { isVaultError } from '../vault/errors.ts';
+import { isVaultError, type VaultError } from '../vault/errors.ts';
 import { Leases } from '../vault/leases.ts';
-import { Tokens } from '../vault/tokens.ts';
+import { lookupSelf, Tokens } from '../vault/tokens.ts';
 import {
   afterPublishing,
   afterRenewal,
@@ -25,6 +25,7 @@ import {
 } from './decide.ts';
 import type { CareEntry, LeaseEntry } from './entry.ts';
 import { leaseEvents } from './lease-events.ts';
+import { VaultSilence } from './vault-silence.ts';
 
 export interface RenewDependencies {
   readonly vault: Vault;
@@ -54,7 +55,12 @@ const PARALLEL_RENEWALS = 8;
 const MOST_IN_ONE_VISIT = 1_000;
 
 /** What to do with one claimed entry once it was worked on: a new state, or `undefined` to let it go. */
-type Settled = { readonly entry: CareEntry | undefined; readonly outcome: RenewalOutcome['kind'] | 'other' };
+interface Settled {
+  readonly entry: CareEntry | undefined;
+  readonly outcome: RenewalOutcome['kind'] | 'other';
+  /** Vault did not answer in time: it may be this lease's engine, or Vault itself. */
+  readonly unanswered?: boolean;
+}
 
 /**
  * Works on one shard: claims what is due by check-and-set, so that ten workers renew it once; renews, soonest to expire first; writes
@@ -128,15 +134,30 @@ async function workOn(
 ): Promise<ReadonlyMap<string, Settled>> {
   const limit = pLimit(PARALLEL_RENEWALS);
   const results = new Map<string, Settled>();
+  const silence = new VaultSilence(() => answers(deps));
   let vaultIsAway = false;
   const workOnOne = async (entry: CareEntry): Promise<void> => {
     if (vaultIsAway) return;
     const settled = await settle(deps, entry);
     if (settled === undefined) vaultIsAway = true;
+    else if (settled.unanswered && (await silence.unheard())) vaultIsAway = true;
     else results.set(entry.id, settled);
+    if (settled?.unanswered === false) silence.heard();
   };
   await Promise.all(mine.map((entry) => limit(() => workOnOne(entry))));
-  return results;
+  if (!vaultIsAway) return results;
+  // What was not answered before it was known that Vault answers nobody.
+  return new Map([...results].filter(([, { unanswered }]) => unanswered !== true));
+}
+
+/** Whether Vault answers at all: its own token needs no engine. */
+async function answers({ vault, authNamespace }: RenewDependencies): Promise<boolean> {
+  try {
+    await lookupSelf(vault, authNamespace);
+    return true;
+  } catch (error) {
+    return !(isVaultItself(error) || isVaultError(error, 'vault_timeout'));
+  }
 }
 
 async function settle(deps: RenewDependencies, entry: CareEntry): Promise<Settled | undefined> {
@@ -166,10 +187,7 @@ async function retireOne(deps: RenewDependencies, entry: CareEntry): Promise<Set
   } catch (error) {
     if (isVaultItself(error)) return undefined;
     if (!isVaultError(error)) throw error;
-    return {
-      entry: afterRenewal(entry, { kind: 'failed' }, deps.now(), deps.policy, deps.random),
-      outcome: 'failed',
-    };
+    return failed(deps, entry, error);
   }
 }
 
@@ -177,28 +195,37 @@ async function renewOne(deps: RenewDependencies, entry: CareEntry): Promise<Sett
   const outcome = await renewalOf(deps, entry);
   if (outcome === undefined) return undefined;
   deps.metrics.increment('leasekeeper_lease_renewals_total', { outcome: outcome.kind });
-  return { entry: afterRenewal(entry, outcome, deps.now(), deps.policy, deps.random), outcome: outcome.kind };
+  const { unanswered } = outcome;
+  const after = afterRenewal(entry, outcome, deps.now(), deps.policy, deps.random);
+  return { entry: after, outcome: outcome.kind, unanswered };
 }
 
 /** What came of the renewal; undefined when it is Vault itself that does not answer, which says nothing about the lease. */
-async function renewalOf(deps: RenewDependencies, entry: CareEntry): Promise<RenewalOutcome | undefined> {
+async function renewalOf(
+  deps: RenewDependencies,
+  entry: CareEntry,
+): Promise<(RenewalOutcome & { readonly unanswered: boolean }) | undefined> {
   try {
-    if (entry.kind === 'token') {
-      const renewed = await new Tokens(deps.vault, entry.ns).renewAccessor(entry.accessor, entry.ttl);
-      return { kind: 'granted', ...renewed };
-    }
-    const renewed = await new Leases(deps.vault, entry.ns).renew(entry.id, entry.ttl);
-    return { kind: 'granted', ttlSeconds: renewed.leaseDurationSeconds, renewable: renewed.renewable };
+    return { ...(await granted(deps, entry)), unanswered: false };
   } catch (error) {
     if (isVaultItself(error)) return undefined;
     if (isVaultError(error, 'vault_lease_not_found', 'vault_unknown_accessor', 'vault_lease_irrevocable')) {
-      return { kind: 'lost' };
+      return { kind: 'lost', unanswered: false };
     }
     deps.metrics.increment('vault_lease_renewal_errors_total', { reason: codeOf(error) });
-    if (isVaultError(error, 'vault_lease_not_renewable')) return { kind: 'not-renewable' };
-    if (isVaultError(error)) return { kind: 'failed' };
+    if (isVaultError(error, 'vault_lease_not_renewable')) return { kind: 'not-renewable', unanswered: false };
+    if (isVaultError(error)) return { kind: 'failed', unanswered: isVaultError(error, 'vault_timeout') };
     throw error;
   }
+}
+
+async function granted(deps: RenewDependencies, entry: CareEntry): Promise<RenewalOutcome> {
+  if (entry.kind === 'token') {
+    const renewed = await new Tokens(deps.vault, entry.ns).renewAccessor(entry.accessor, entry.ttl);
+    return { kind: 'granted', ...renewed };
+  }
+  const renewed = await new Leases(deps.vault, entry.ns).renew(entry.id, entry.ttl);
+  return { kind: 'granted', ttlSeconds: renewed.leaseDurationSeconds, renewable: renewed.renewable };
 }
 
 /** Not this lease but Vault, or the way to it. */
@@ -224,18 +251,19 @@ async function lookForOpening(deps: RenewDependencies, entry: LeaseEntry): Promi
   } catch (error) {
     if (!isVaultError(error)) throw error;
     if (isVaultItself(error)) return undefined;
-    if (error.code !== 'vault_unknown_accessor') return failedToLook(deps, entry);
+    // One accessor that we may not look up must not keep the other entries of its shard from being worked on.
+    if (error.code !== 'vault_unknown_accessor') return failed(deps, entry, error);
   }
   const opened = { ...entry, wrap: undefined };
   if (!entry.final) return renewOne(deps, opened);
   return { entry: asFinal(opened, entry.expire, deps.policy), outcome: 'other' };
 }
 
-/** One accessor that we may not look up must not keep the other entries of its shard from being worked on. */
-function failedToLook(deps: RenewDependencies, entry: LeaseEntry): Settled {
+function failed(deps: RenewDependencies, entry: CareEntry, error: VaultError): Settled {
   return {
     entry: afterRenewal(entry, { kind: 'failed' }, deps.now(), deps.policy, deps.random),
     outcome: 'failed',
+    unanswered: error.code === 'vault_timeout',
   };
 }
 
