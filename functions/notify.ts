@@ -1,24 +1,25 @@
 import middy from '@middy/core';
 import { isOutcome } from '../lib/bus/events.ts';
-import type { FunctionHost } from '../lib/host/function-host.ts';
+import type { BackgroundHost } from '../lib/host/function-host.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { lambdaBus } from '../lib/host/lambda-bus.ts';
 import { observed } from '../lib/host/middleware.ts';
 import { queueFunction } from '../lib/host/queue-function.ts';
 import { unexpected } from '../lib/host/unexpected.ts';
 import { wireNotify } from '../lib/host/wire.ts';
-import { type DeliverDependencies, deliverShard } from '../lib/notices/deliver.ts';
-import { type RecordDependencies, recordDeliveries } from '../lib/notices/record.ts';
+import { workOnDue } from '../lib/notices/due.ts';
+import type { NotifyDependencies } from '../lib/notices/notify.ts';
 
 /** Behind a queue: records who is to be told of an outcome, and delivers what is due. */
-export const notifyFunction = (host: FunctionHost<RecordDependencies & DeliverDependencies>) =>
+export const notifyFunction = (host: BackgroundHost<NotifyDependencies>) =>
   middy()
     .use(observed(host))
     .handler(
       queueFunction(
         async (event) => {
-          if (event.type === 'delivery.due') await deliverShard(host.dependencies(), event.data);
-          else if (isOutcome(event)) await recordDeliveries(host.dependencies(), event);
+          const deps = host.dependencies();
+          if (event.type === 'delivery.due') await workOnDue(deps, event.data);
+          else if (isOutcome(event)) await host.background((await deps.recorder.record(event)).delivered);
           else throw unexpected(event);
         },
         (err, message) => host.logger.error({ err, message }, 'message failed'),

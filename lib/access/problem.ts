@@ -11,6 +11,8 @@ export interface Problem {
   readonly hint?: string;
   /** What is wrong with each field of the body, where that can be told field by field. */
   readonly errors?: readonly FieldFault[];
+  /** A stable word for why, where one code has several reasons. */
+  readonly reason?: string;
   /** Seconds, for a Retry-After header. */
   readonly retryAfterSeconds?: number;
 }
@@ -26,11 +28,20 @@ export interface FieldFault {
 export class RequestError extends LeasekeeperError {
   readonly status: number;
   readonly errors: readonly FieldFault[] | undefined;
+  readonly reason: string | undefined;
 
-  constructor(status: number, code: string, message: string, hint?: string, errors?: readonly FieldFault[]) {
+  constructor(
+    status: number,
+    code: string,
+    message: string,
+    hint?: string,
+    errors?: readonly FieldFault[],
+    reason?: string,
+  ) {
     super(code, message, hint === undefined ? {} : { hint });
     this.status = status;
     this.errors = errors;
+    this.reason = reason;
   }
 }
 
@@ -83,9 +94,13 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
-function requestProblem({ status, code, message, hint, errors }: RequestError): Problem {
+function requestProblem({ status, code, message, hint, errors, reason }: RequestError): Problem {
   const told = problem(status, code, message, hint);
-  return errors === undefined ? told : { ...told, errors };
+  return {
+    ...told,
+    ...(errors === undefined ? {} : { errors }),
+    ...(reason === undefined ? {} : { reason }),
+  };
 }
 
 function vaultProblem(error: VaultError): Problem {

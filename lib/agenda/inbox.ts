@@ -19,11 +19,34 @@ export type MergeEntry<E extends AgendaEntry> = (existing: E, incoming: E) => E;
 /** How long a tombstone is kept, and beyond which age a message's lease is looked up before it is believed. */
 export const TOMBSTONE_MS = 3_600_000;
 
-export function messageSchema<E extends AgendaEntry>(entry: z.ZodType<E>): z.ZodType<InboxMessage<E>> {
+function messageSchema<E extends AgendaEntry>(entry: z.ZodType<E>): z.ZodType<InboxMessage<E>> {
   return z.union([
     z.object({ op: z.literal('add'), entry }),
     z.object({ op: z.literal('remove'), id: z.string() }),
   ]);
+}
+
+/** As it is stored: several entries may be posted as one. */
+const postedSchema = <E extends AgendaEntry>(entry: z.ZodType<E>) =>
+  z.union([
+    messageSchema(entry).transform((message) => [message]),
+    z
+      .object({ op: z.literal('add_all'), entries: z.array(entry).min(1) })
+      .transform(({ entries }) => entries.map((one): InboxMessage<E> => ({ op: 'add', entry: one }))),
+  ]);
+
+/** What a stored message asks for, one by one. Throws a ZodError or a SyntaxError for what is none. */
+export function messagesIn<E extends AgendaEntry>(
+  text: string,
+  entry: z.ZodType<E>,
+): readonly InboxMessage<E>[] {
+  return postedSchema(entry).parse(JSON.parse(text));
+}
+
+/** The text of a message that adds entries. */
+export function additionOf(entries: readonly AgendaEntry[]): string {
+  const [entry, ...others] = entries;
+  return JSON.stringify(others.length === 0 ? { op: 'add', entry } : { op: 'add_all', entries });
 }
 
 /** Messages that are older than any tombstone: only a look at Vault tells whether what they add is still alive. */

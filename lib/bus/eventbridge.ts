@@ -6,11 +6,15 @@ import {
 } from '@aws-sdk/client-eventbridge';
 import { LeasekeeperError } from '../errors.ts';
 import type { Bus } from './bus.ts';
-import { detailOf, EVENT_SOURCE, type LeasekeeperEvent } from './events.ts';
+import { cloudEventOf } from './cloud-event.ts';
+import { detailOf } from './envelope.ts';
+import { EVENT_SOURCE, isOutcome, type LeasekeeperEvent } from './events.ts';
 
 export interface EventBridgeBusOptions {
   /** Name or ARN of the custom bus. */
   readonly busName: string;
+  /** Whether the `Detail` of an outcome is a CloudEvent. Commands are for our own workers and never are. */
+  readonly cloudEvents?: boolean;
   readonly client?: Pick<EventBridgeClient, 'send'>;
 }
 
@@ -30,7 +34,7 @@ export function createEventBridgeBus(options: EventBridgeBusOptions): Bus {
       let fault: unknown;
       for (let start = 0; start < events.length; start += MOST_ENTRIES) {
         try {
-          await putAll(client, options.busName, events.slice(start, start + MOST_ENTRIES), taken);
+          await putAll(client, options, events.slice(start, start + MOST_ENTRIES), taken);
         } catch (error) {
           fault = error;
         }
@@ -43,14 +47,14 @@ export function createEventBridgeBus(options: EventBridgeBusOptions): Bus {
 
 async function putAll(
   client: Pick<EventBridgeClient, 'send'>,
-  busName: string,
+  options: EventBridgeBusOptions,
   events: readonly LeasekeeperEvent[],
   taken: Set<string>,
 ): Promise<void> {
   let rest = events;
   for (let attempt = 0; attempt < TRIES && rest.length > 0; attempt += 1) {
     const { Entries = [] } = await client.send(
-      new PutEventsCommand({ Entries: rest.map((event) => entryOf(event, busName)) }),
+      new PutEventsCommand({ Entries: rest.map((event) => entryOf(event, options)) }),
     );
     for (const event of rest.filter((_, index) => isTaken(Entries[index]))) taken.add(event.id);
     rest = rest.filter(({ id }) => !taken.has(id));
@@ -61,13 +65,17 @@ function isTaken(entry: PutEventsResultEntry | undefined): boolean {
   return entry?.EventId !== undefined && entry.ErrorCode === undefined;
 }
 
-function entryOf(event: LeasekeeperEvent, busName: string): PutEventsRequestEntry {
+function entryOf(
+  event: LeasekeeperEvent,
+  { busName, cloudEvents = false }: EventBridgeBusOptions,
+): PutEventsRequestEntry {
+  const detail = cloudEvents && isOutcome(event) ? cloudEventOf(event) : detailOf(event);
   return {
     EventBusName: busName,
     Source: EVENT_SOURCE,
     DetailType: event.type,
     Time: new Date(event.time),
-    Detail: JSON.stringify(detailOf(event)),
+    Detail: JSON.stringify(detail),
   };
 }
 

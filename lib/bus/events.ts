@@ -10,7 +10,7 @@ export const EVENT_SOURCE = 'leasekeeper';
 
 const shard = z.number().int().min(0);
 /** ISO 8601, UTC. */
-const moment = z.iso.datetime();
+export const moment = z.iso.datetime();
 
 const lease = {
   lease_id: z.string(),
@@ -116,6 +116,16 @@ export const outcomeSchemas = {
         .describe('A word such as `published_value_changed`, `lease_revoked` or `value_refused`.'),
     })
     .describe('What is in place is not what Leasekeeper left there, or no longer works.'),
+  'subscription.failing': z
+    .object({
+      subscription: z.string(),
+      since: moment.describe('When it failed first. No attempt has succeeded since.'),
+      disabled_at: moment.describe('When it is disabled, should this go on.'),
+    })
+    .describe('An endpoint has failed for a day, or for four: somebody should look at it.'),
+  'subscription.test': z
+    .object({ subscription: z.string() })
+    .describe('Asked for by hand, to see whether notices arrive. Nothing has happened.'),
   'subscription.disabled': z
     .object({
       subscription: z.string(),
@@ -175,6 +185,8 @@ export const outcomeSchema = z.discriminatedUnion('type', [
   eventOf('secret.retire_overdue'),
   eventOf('secret.removed'),
   eventOf('secret.drift'),
+  eventOf('subscription.failing'),
+  eventOf('subscription.test'),
   eventOf('subscription.disabled'),
 ]);
 
@@ -186,32 +198,10 @@ export const eventSchema = z.discriminatedUnion('type', [
   ...outcomeSchema.options,
 ]);
 
-/** An event as EventBridge hands it to a target (AWS: "EventBridge event structure"). */
-export const busEnvelopeSchema = z.object({
-  version: z.string(),
-  id: z.string(),
-  'detail-type': z.string(),
-  source: z.literal(EVENT_SOURCE),
-  account: z.string(),
-  time: z.string(),
-  region: z.string(),
-  resources: z.array(z.string()),
-  detail: z.object({ id: z.string(), schema_version: z.literal(1), time: moment, data: z.unknown() }),
-});
-export type BusEnvelope = z.infer<typeof busEnvelopeSchema>;
+/** The type of a notice that stands for several. It is never on the bus. */
+export const BATCH_TYPE = 'notices.batch';
 
-/** What EventBridge calls `Detail`. */
-export function detailOf(event: LeasekeeperEvent): BusEnvelope['detail'] {
-  return { id: event.id, schema_version: 1, time: event.time, data: event.data };
-}
-
-/** Reads an event back out of its envelope. Throws a ZodError for what is not ours. */
-export function eventIn(envelope: unknown): LeasekeeperEvent {
-  const parsed = busEnvelopeSchema.parse(envelope);
-  return eventSchema.parse({
-    id: parsed.detail.id,
-    type: parsed['detail-type'],
-    time: parsed.detail.time,
-    data: parsed.detail.data,
-  });
+/** The `$id` of the JSON Schema of a notice; that of its `data` alone has `:data` after it. */
+export function noticeSchemaId(type: OutcomeType | typeof BATCH_TYPE): string {
+  return `urn:leasekeeper:event:${type}:1`;
 }

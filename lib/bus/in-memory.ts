@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import pLimit from 'p-limit';
 import type { Bus } from './bus.ts';
-import { type BusEnvelope, detailOf, EVENT_SOURCE, isCommandType, type LeasekeeperEvent } from './events.ts';
+import { type BusEnvelope, detailOf } from './envelope.ts';
+import { EVENT_SOURCE, isCommandType, type LeasekeeperEvent } from './events.ts';
 import { type Worker, workersFor } from './routes.ts';
 
 /** A worker as Lambda would call it: with a batch of queue messages, each an event of the bus. */

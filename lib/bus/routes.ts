@@ -19,6 +19,8 @@ export const ROUTES: Readonly<Record<Worker, readonly EventType[]>> = {
     'secret.retire_overdue',
     'secret.removed',
     'secret.drift',
+    'subscription.failing',
+    'subscription.test',
     'subscription.disabled',
   ],
 };

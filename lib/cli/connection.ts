@@ -1,6 +1,7 @@
 import { Book } from '../agenda/book.ts';
-import { ROTATIONS } from '../agenda/hint.ts';
+import { DELIVERIES, type Hint, ROTATIONS } from '../agenda/hint.ts';
 import type { Operator } from '../host/managed-operations.ts';
+import { NoticeStore } from '../notices/notice-store.ts';
 import { ManagedSecrets } from '../rotation/managed-secrets.ts';
 import { actingWith } from '../vault/acting-with.ts';
 import { type Vault, VaultClient } from '../vault/client.ts';
@@ -16,7 +17,12 @@ export interface Connection {
   /** The state mount. */
   readonly store: KvStore;
   readonly secrets: ManagedSecrets;
-  /** The same with who it is, as Vault names the token; asked for only where it is written down. */
+  readonly notices: NoticeStore;
+  /** What has a worker send notices. */
+  readonly deliveries: Book<Hint>;
+  /** Milliseconds since the epoch, by Vault's clock. */
+  readonly now: () => number;
+  /** The managed secrets with who it is, as Vault names the token; asked for only where it is written down. */
   readonly operator: () => Promise<Operator>;
   /** Throws `agenda_not_set_up` where this Vault is not prepared. */
   readonly requirePrepared: () => Promise<void>;
@@ -37,11 +43,13 @@ export async function withVault<Result>(
     const now = () => client.now();
     const book = new Book({ kind: ROTATIONS, store, now, random: Math.random });
     const secrets = new ManagedSecrets({ store, book, now });
+    const deliveries = new Book({ kind: DELIVERIES, store, now, random: Math.random });
+    const notices = new NoticeStore(store);
     const requirePrepared = async () => {
       await book.shardOf('');
     };
     const operator = async () => ({ secrets, now, by: await nameOf(vault, environment) });
-    return await work({ vault, store, secrets, operator, requirePrepared });
+    return await work({ vault, store, secrets, notices, deliveries, now, operator, requirePrepared });
   } finally {
     await client.close();
   }

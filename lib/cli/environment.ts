@@ -14,6 +14,8 @@ export interface VaultEnvironment {
   readonly token: Secret | undefined;
   /** The state mount as a full path. */
   readonly state: string;
+  /** Where notices may be sent besides public https (lib/notices/allow-list.ts). */
+  readonly noticeAllow: readonly string[];
 }
 
 /** The variables as the process has them. */
@@ -28,6 +30,7 @@ const environmentSchema = z.object({
   VAULT_CACERT: text.optional(),
   VAULT_TOKEN: text.optional(),
   LEASEKEEPER_STATE_MOUNT: text.default('leasekeeper'),
+  LEASEKEEPER_NOTICE_ALLOW: text.default(''),
 });
 
 /**
@@ -55,6 +58,7 @@ export async function readVaultEnvironment(environment: Environment): Promise<Va
     ca: env.VAULT_CACERT_PEM ?? (await readCa(env.VAULT_CACERT)),
     token: env.VAULT_TOKEN === undefined ? undefined : new Secret(env.VAULT_TOKEN),
     state: trimmed(env.LEASEKEEPER_STATE_MOUNT),
+    noticeAllow: env.LEASEKEEPER_NOTICE_ALLOW.split(',').filter((entry) => entry.trim() !== ''),
   };
 }
 

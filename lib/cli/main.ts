@@ -1,10 +1,11 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { codeOf, LeasekeeperError } from '../errors.ts';
 import { DEFAULT_SHARDS } from '../host/setup/options.ts';
-import { durationSchema } from '../rotation/duration.ts';
 import { type CliIo, EXIT, processIo } from './io.ts';
 import { addManagedCommands, type SetExit } from './managed-program.ts';
+import { collect, countUpTo, milliseconds } from './option-values.ts';
 import { setUp } from './setup-command.ts';
+import { addSubscribeCommands } from './subscription-program.ts';
 
 /** Runs one command line, without the program's own name. Never throws: errors are told on `io.error`, one line and a hint. */
 export async function main(args: readonly string[], io: CliIo = processIo): Promise<number> {
@@ -47,6 +48,7 @@ function programOf(io: CliIo, setExit: SetExit): Command {
   addHostCommands(program, setExit);
   addSetupCommand(program, io, setExit);
   addManagedCommands(program, io, setExit);
+  addSubscribeCommands(program, io, setExit);
   return program;
 }
 
@@ -56,6 +58,7 @@ Environment:
   VAULT_NAMESPACE                        prefix or namespace of all secrets (default: lotabots)
   VAULT_AUTH_NAMESPACE                   where tokens and policies live (default: the root namespace)
   LEASEKEEPER_STATE_MOUNT                the state mount (default: leasekeeper)
+  LEASEKEEPER_NOTICE_ALLOW               where notices may go besides public https, as the functions have it
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 setup left something that differs`;
 
@@ -129,10 +132,15 @@ function addSetupCommand(program: Command, io: CliIo, setExit: SetExit): void {
     )
     .option('--audience <audience>', 'that service account tokens must be for')
     .option('--token-ttl <duration>', "of the functions' own tokens", milliseconds, 3_600_000)
-    .option('--max-versions <count>', 'versions the state mount keeps of a document', count, 4)
-    .option('--lease-shards <count>', 'of a new book; about 6,000 leases each', count, DEFAULT_SHARDS.leases)
-    .option('--rotation-shards <count>', 'of a new book', count, DEFAULT_SHARDS.rotations)
-    .option('--delivery-shards <count>', 'of a new book', count, DEFAULT_SHARDS.deliveries)
+    .option('--max-versions <count>', 'versions the state mount keeps of a document', countUpTo(1_024), 4)
+    .option(
+      '--lease-shards <count>',
+      'of a new book; about 6,000 leases each',
+      countUpTo(1_024),
+      DEFAULT_SHARDS.leases,
+    )
+    .option('--rotation-shards <count>', 'of a new book', countUpTo(1_024), DEFAULT_SHARDS.rotations)
+    .option('--delivery-shards <count>', 'of a new book', countUpTo(1_024), DEFAULT_SHARDS.deliveries)
     .action(async (flags: SetupFlags) => {
       const { print, update, layout, maxVersions, managed, audience, kubernetes, approleFile } = flags;
       setExit(
@@ -157,22 +165,6 @@ function addSetupCommand(program: Command, io: CliIo, setExit: SetExit): void {
         }),
       );
     });
-}
-
-function milliseconds(text: string): number {
-  const parsed = durationSchema.safeParse(text);
-  if (parsed.success) return parsed.data;
-  throw new InvalidArgumentError('Expected a duration such as 90s, 15m or 1h30m.');
-}
-
-function count(text: string): number {
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= 1_024) return number;
-  throw new InvalidArgumentError('Expected a whole number from 1 to 1024.');
-}
-
-function collect(file: string, before: readonly string[]): readonly string[] {
-  return [...before, file];
 }
 
 if (import.meta.main) {

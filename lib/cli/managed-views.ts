@@ -5,6 +5,7 @@ import type { ManagedSecret } from '../rotation/managed-secrets.ts';
 import { withVault } from './connection.ts';
 import { readVaultEnvironment } from './environment.ts';
 import type { CliIo } from './io.ts';
+import { table } from './table.ts';
 
 /** A line for each managed secret. */
 export async function listManaged(
@@ -101,18 +102,4 @@ function pastColumnsOf(past: ManagedSummary['history'][number]): readonly string
     past.retired ?? '-',
     past.retired_because ?? '-',
   ];
-}
-
-/** Columns that line up; the first row is the head. */
-function table(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = rows.reduce<readonly number[]>(
-    (wide, row) => row.map((cell, column) => Math.max(cell.length, wide[column] ?? 0)),
-    [],
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  );
 }

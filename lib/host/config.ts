@@ -1,15 +1,22 @@
 import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
+import { certificatesIn, readCertificate } from '../rotation/probes/pem.ts';
 
 /** A blank variable counts as not set: deployment tools often cannot leave one out. */
 const text = z.string().trim().min(1);
 const seconds = z.coerce.number().positive();
+const yesOrNo = z.enum(['true', 'false']).transform((value) => value === 'true');
 const listed = z.string().transform((value) =>
   value
     .split(',')
     .map((one) => one.trim())
     .filter((one) => one !== ''),
 );
+/** Every block is read: what OpenSSL cannot read it passes over in silence, and nothing would be trusted. */
+const certificates = text.refine((pem) => {
+  const blocks = certificatesIn(pem);
+  return blocks.length > 0 && blocks.every((block) => readCertificate(block) !== undefined);
+}, 'expected certificates in PEM, with their line breaks');
 
 const environmentSchema = z.object({
   VAULT_ADDR: z.url({ protocol: /^https?$/ }),
@@ -28,9 +35,11 @@ const environmentSchema = z.object({
   LEASEKEEPER_JWT_FILE: text.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
   LEASEKEEPER_SCAN_INTERVAL: seconds.default(60),
   LEASEKEEPER_BUS: text.optional(),
+  LEASEKEEPER_CLOUDEVENTS: yesOrNo.default(false),
   LEASEKEEPER_CALLER_MOUNT: text.default('kubernetes'),
   LEASEKEEPER_REPLACE_GRACE: seconds.default(60),
   LEASEKEEPER_NOTICE_ALLOW: listed.default([]),
+  LEASEKEEPER_NOTICE_CA_PEM: certificates.optional(),
   LEASEKEEPER_LISTEN: text.default('127.0.0.1:8280'),
   LEASEKEEPER_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
@@ -57,9 +66,13 @@ export interface Config {
   readonly lookAheadMs: number;
   /** EventBridge's bus; undefined in one process. */
   readonly busName: string | undefined;
+  /** Whether outcomes on EventBridge's bus are CloudEvents. */
+  readonly cloudEvents: boolean;
   readonly callerMount: string;
   readonly replaceGraceMs: number;
   readonly noticeAllow: readonly string[];
+  /** PEM of the authorities that endpoints of notices may have their certificates from, besides the public ones. */
+  readonly noticeCa: string | undefined;
   readonly listen: { readonly host: string; readonly port: number };
   readonly logLevel: z.infer<typeof environmentSchema>['LEASEKEEPER_LOG_LEVEL'];
 }
@@ -119,9 +132,11 @@ export function readConfig(environment: Environment = process.env): Config {
     scanIntervalMs,
     lookAheadMs: scanIntervalMs + Math.max(2_000, scanIntervalMs / 10),
     busName: env.LEASEKEEPER_BUS,
+    cloudEvents: env.LEASEKEEPER_CLOUDEVENTS,
     callerMount: env.LEASEKEEPER_CALLER_MOUNT,
     replaceGraceMs: env.LEASEKEEPER_REPLACE_GRACE * 1_000,
     noticeAllow: env.LEASEKEEPER_NOTICE_ALLOW,
+    noticeCa: env.LEASEKEEPER_NOTICE_CA_PEM,
     listen: listenOf(env.LEASEKEEPER_LISTEN),
     logLevel: env.LEASEKEEPER_LOG_LEVEL,
   };

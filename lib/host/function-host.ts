@@ -4,3 +4,9 @@ import type { ObservedOptions } from './middleware.ts';
 export interface FunctionHost<Dependencies> extends ObservedOptions {
   readonly dependencies: () => Dependencies;
 }
+
+/** One for functions that have work left when they could answer. */
+export interface BackgroundHost<Dependencies> extends FunctionHost<Dependencies> {
+  /** Takes work that need not be done before the answer. Where the function is frozen after it, it returns when the work is done. */
+  readonly background: (work: Promise<void>) => Promise<void>;
+}

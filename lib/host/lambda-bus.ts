@@ -10,5 +10,5 @@ export function lambdaBus(config: Config): Bus {
       hint: 'Set it to the name or ARN of the EventBridge bus.',
     });
   }
-  return createEventBridgeBus({ busName: config.busName });
+  return createEventBridgeBus({ busName: config.busName, cloudEvents: config.cloudEvents });
 }

@@ -5,7 +5,7 @@ import { VaultClient } from '../vault/client.ts';
 import { createTransport } from '../vault/transport.ts';
 import { type Environment, readConfig } from './config.ts';
 import { countExchanges } from './exchange-metrics.ts';
-import type { FunctionHost } from './function-host.ts';
+import type { BackgroundHost } from './function-host.ts';
 import { type FunctionName, identityOf } from './identities.ts';
 import type { Parts } from './wire.ts';
 
@@ -20,7 +20,7 @@ export function onLambda<Dependencies>(
   name: FunctionName,
   wire: (parts: Omit<Parts, 'bus'>) => Dependencies,
   environment?: Environment,
-): FunctionHost<Dependencies> {
+): BackgroundHost<Dependencies> {
   const logger = createLogger({ level: 'info', name: `leasekeeper-${name}` });
   const metrics = createEmfMetrics({ service: name });
   let kept: Dependencies | undefined;
@@ -28,6 +28,7 @@ export function onLambda<Dependencies>(
     logger,
     now: Date.now,
     flushMetrics: () => metrics.flush(),
+    background: (work) => work,
     dependencies: () => {
       kept ??= wire(partsOf());
       return kept;

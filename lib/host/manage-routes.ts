@@ -17,8 +17,10 @@ import {
 import { readListed } from './managed-list.ts';
 import { unknownName } from './managed-refusals.ts';
 import { summaryOf } from './managed-summary.ts';
-import { queryOf } from './query.ts';
+import { limitParameter, queryOf } from './query.ts';
+import { schemaRoutes } from './schema-routes.ts';
 import { trySendWorker } from './send-worker.ts';
+import { subscriptionRoutes } from './subscription-routes.ts';
 import type { ManageDependencies } from './wire.ts';
 
 /** The routes of `manage`. What is managed is read and written with the caller's own token, so operators' rights are Vault policies. */
@@ -38,19 +40,13 @@ export function manageRoutes(dependencies: () => ManageDependencies, onAnswer?: 
     { method: 'POST' as const, path: `${one}/resume`, handler: change(resumeNow) },
     { method: 'PUT' as const, path: `${one}/value`, handler: change(supplyValue) },
     { method: 'POST' as const, path: '/v1/secrets/{name}/acks', handler: route(acknowledge) },
+    ...subscriptionRoutes(dependencies, onAnswer),
+    ...schemaRoutes(onAnswer),
   ];
 }
 
-const DEFAULT_PAGE = 100;
-const LARGEST_PAGE = 500;
-
 const listQuery = z.object({
-  limit: z
-    .string()
-    .regex(/^[1-9]\d{0,3}$/, `expected a whole number from 1 to ${LARGEST_PAGE}`)
-    .transform(Number)
-    .refine((limit) => limit <= LARGEST_PAGE, `expected at most ${LARGEST_PAGE}`)
-    .default(DEFAULT_PAGE),
+  limit: limitParameter,
   after: nameSchema.optional(),
   removed: z
     .enum(['true', 'false'], { error: 'expected true or false' })

@@ -1,6 +1,7 @@
 import type { SQSBatchResponse } from 'aws-lambda';
 import * as z from 'zod';
-import { eventIn, type LeasekeeperEvent } from '../bus/events.ts';
+import { eventIn } from '../bus/envelope.ts';
+import type { LeasekeeperEvent } from '../bus/events.ts';
 import { LeasekeeperError } from '../errors.ts';
 
 const queueEventSchema = z.object({

@@ -3,7 +3,7 @@ import { type Caller, Callers } from '../access/callers.ts';
 import type { IssueDependencies } from '../access/issue.ts';
 import type { ReadDependencies } from '../access/read.ts';
 import { Book, type BookKind } from '../agenda/book.ts';
-import { DELIVERIES, ROTATIONS } from '../agenda/hint.ts';
+import { DELIVERIES, type Hint, ROTATIONS } from '../agenda/hint.ts';
 import type { AgendaEntry } from '../agenda/shard.ts';
 import type { Bus } from '../bus/bus.ts';
 import { codeOf } from '../errors.ts';
@@ -11,9 +11,10 @@ import type { LeasePolicy } from '../leases/decide.ts';
 import { type CareEntry, LEASES } from '../leases/entry.ts';
 import type { RenewDependencies } from '../leases/renew.ts';
 import type { ScanDependencies } from '../leases/scan.ts';
+import { createAddressGuard } from '../notices/address-guard.ts';
 import type { DeliverDependencies } from '../notices/deliver.ts';
 import { NoticeStore } from '../notices/notice-store.ts';
-import type { RecordDependencies } from '../notices/record.ts';
+import { type NotifyDependencies, openNotify } from '../notices/notify.ts';
 import { createSender } from '../notices/sender.ts';
 import { gatherEvidence } from '../rotation/evidence/evidence.ts';
 import { ManagedSecrets } from '../rotation/managed-secrets.ts';
@@ -106,17 +107,21 @@ export function wireRotate(parts: Parts): RotateDependencies & Wired {
   };
 }
 
-export function wireNotify(parts: Parts): RecordDependencies & DeliverDependencies & Wired {
+export function wireNotify(parts: Parts): NotifyDependencies & Wired {
   const base = baseOf(parts, 'notify');
-  return {
+  const notify = openNotify({
     ...base,
     bus: parts.bus,
     notices: new NoticeStore(base.store),
     book: bookOf(base, DELIVERIES),
-    sender: createSender({ allow: parts.config.noticeAllow }),
+    sender: createSender({
+      allow: parts.config.noticeAllow,
+      ...(parts.config.noticeCa !== undefined && { ca: parts.config.noticeCa }),
+    }),
     sleep: (ms) => sleep(ms),
     ...(parts.onDelivered === undefined ? {} : { onDelivered: parts.onDelivered }),
-  };
+  });
+  return { ...notify, session: base.session };
 }
 
 export interface FetchDependencies extends IssueDependencies, ReadDependencies, Wired {
@@ -156,11 +161,20 @@ export interface ManageDependencies extends Wired {
   readonly shardOfSecret: (name: string) => Promise<number>;
   /** With `manage`'s own identity: has the next scan, too, send a worker to a managed secret. */
   readonly postHint: (name: string) => Promise<void>;
+  /** Subscriptions, read and written as the caller. */
+  readonly noticesOf: (caller: Caller) => NoticeStore;
+  /** Dispatches, with `manage`'s own identity. */
+  readonly ownNotices: NoticeStore;
+  /** The book `deliveries`, with `manage`'s own identity. */
+  readonly deliveries: Book<Hint>;
+  /** Throws `endpoint_refused`. */
+  readonly checkUrl: (url: string) => void;
 }
 
 export function wireManage(parts: Parts): ManageDependencies {
   const base = baseOf(parts, 'manage');
   const own = bookOf(base, ROTATIONS);
+  const guard = createAddressGuard(parts.config.noticeAllow);
   const storeOf = (caller: Caller) => new KvStore(caller.vault, parts.config.stateMount);
   return {
     ...base,
@@ -171,6 +185,10 @@ export function wireManage(parts: Parts): ManageDependencies {
     // For version 1: it says nothing of the document that its worker does not find out.
     postHint: (name) => own.add({ id: name, due: base.now(), for: 1 }),
     storeOf,
+    noticesOf: (caller) => new NoticeStore(storeOf(caller)),
+    ownNotices: new NoticeStore(base.store),
+    deliveries: bookOf(base, DELIVERIES),
+    checkUrl: (url) => void guard.checkUrl(url),
     secretsOf: (caller) => {
       const store = storeOf(caller);
       return new ManagedSecrets({ store, book: bookOf({ ...base, store }, ROTATIONS), now: base.now });

@@ -77,10 +77,15 @@ export function createAddressGuard(allow: readonly string[] = []): AddressGuard 
     if (isIP(address) === 0) throw new EndpointRefused('not_an_address');
     if (protocol !== 'https:' && !allowed.permitsHttp(host, address)) throw new EndpointRefused('plain_http');
     const range = specialRangeOf(address);
-    if (range === undefined || allowed.coversAddress(address)) return;
-    // Who runs a host's DNS must not be able to point it at the credentials of this machine: those need a range.
-    if (range !== 'metadata' && allowed.coversHost(host)) return;
+    if (range === undefined || mayReach(range, host, address)) return;
     throw new EndpointRefused(range);
+  };
+
+  // Who runs a host's DNS must not be able to point it at the credentials of this machine, and fd00::/8, opened for
+  // a private network, holds the metadata services of six clouds: they are opened by their very address.
+  const mayReach = (range: RangeName, host: string, address: string): boolean => {
+    if (range === 'metadata') return allowed.namesAddress(address);
+    return allowed.coversAddress(address) || allowed.coversHost(host);
   };
 
   const checkUrl = (endpoint: string): URL => {

@@ -6,6 +6,8 @@ import { blockListOf, contains } from './address-ranges.ts';
 export interface AllowList {
   coversHost(host: string): boolean;
   coversAddress(address: string): boolean;
+  /** Whether the address itself is an entry, and not only within a range. */
+  namesAddress(address: string): boolean;
   /** Whether plain http may be spoken with that host at that address. */
   permitsHttp(host: string, address: string): boolean;
   /** Whether plain http could be permitted once the host is resolved. */
@@ -21,7 +23,8 @@ const NUMERIC_END = /(?:^|\.)(?:\d+|0x[0-9a-f]*)$/;
 /**
  * Reads an allow list. An entry is an address (`10.0.0.7`, `fd00::7`), a range (`10.0.0.0/8`) or a host name
  * (`hooks.svc.local`); with `http://` before it, plain http is permitted there as well. A range covers what a host
- * resolves to; a host name covers every address it resolves to, but for metadata services.
+ * resolves to; a host name covers every address it resolves to. Neither covers a cloud's metadata service: that takes
+ * its very address.
  * Throws `allow_list_invalid`.
  */
 export function parseAllowList(entries: readonly string[]): AllowList {
@@ -36,6 +39,7 @@ export function parseAllowList(entries: readonly string[]): AllowList {
   return {
     coversHost: (host) => all.hosts.has(host),
     coversAddress: (address) => contains(all.ranges, address),
+    namesAddress: (address) => contains(all.single, address),
     permitsHttp: (host, address) => http.hosts.has(host) || contains(http.ranges, address),
     mayPermitHttp: (host) => http.hosts.has(host) || http.ranges.rules.length > 0,
   };
@@ -45,7 +49,11 @@ function partition(targets: readonly string[]) {
   const hosts = targets.filter((target) => !looksLikeRange(target));
   const wrong = hosts.find((host) => !HOST_NAME.test(host) || NUMERIC_END.test(host));
   if (wrong !== undefined) throw invalidEntry(wrong);
-  return { hosts: new Set(hosts), ranges: rangesOf(targets.filter(looksLikeRange)) };
+  return {
+    hosts: new Set(hosts),
+    ranges: rangesOf(targets.filter(looksLikeRange)),
+    single: rangesOf(targets.filter((target) => isIP(target) !== 0)),
+  };
 }
 
 function looksLikeRange(target: string): boolean {

@@ -1,8 +1,10 @@
 import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import type { LookupFunction } from 'node:net';
+import { createSecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
-import type { AddressGuard } from './address-guard.ts';
+import { type AddressGuard, EndpointRefused } from './address-guard.ts';
+import { trustedRoots } from './trusted-roots.ts';
 
 /** All addresses of a host; it throws as `dns.lookup` does. */
 export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>;
@@ -11,7 +13,7 @@ export interface GuardedConnectOptions {
   readonly guard: AddressGuard;
   /** For TCP and TLS together, in milliseconds. */
   readonly timeoutMs: number;
-  /** Certificate authorities in PEM, instead of Node's own. */
+  /** Certificate authorities in PEM that are trusted besides Node's own. */
   readonly ca?: string | readonly string[];
   /** Default: the system's resolver. */
   readonly resolve?: Resolve;
@@ -26,6 +28,9 @@ export interface GuardedConnectOptions {
  */
 export function createGuardedConnect(options: GuardedConnectOptions): buildConnector.connector {
   const resolve = options.resolve ?? ((hostname) => lookup(hostname, { all: true }));
+  // Made once: reading all roots takes longer than a handshake.
+  const secureContext =
+    options.ca === undefined ? undefined : createSecureContext({ ca: [...trustedRoots(options.ca)] });
   const connectorFor = (protocol: string): buildConnector.connector =>
     buildConnector({
       timeout: options.timeoutMs,
@@ -33,7 +38,9 @@ export function createGuardedConnect(options: GuardedConnectOptions): buildConne
       // Has the lookup asked for all addresses, always.
       autoSelectFamily: true,
       lookup: guardedLookup(protocol, options.guard, resolve),
-      ...(options.ca !== undefined && { ca: [options.ca].flat() }),
+      // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+      rejectUnauthorized: true,
+      ...(secureContext !== undefined && { secureContext }),
     });
   const https = connectorFor('https:');
   const http = connectorFor('http:');
@@ -43,7 +50,7 @@ export function createGuardedConnect(options: GuardedConnectOptions): buildConne
 function guardedLookup(protocol: string, guard: AddressGuard, resolve: Resolve): LookupFunction {
   const permitted = async (hostname: string): Promise<LookupAddress[]> => {
     const addresses = await resolve(hostname);
-    if (addresses.length === 0) throw Object.assign(new Error('no address'), { code: 'ENOTFOUND' });
+    if (addresses.length === 0) throw new EndpointRefused('not_an_address');
     for (const { address } of addresses) guard.checkAddress({ protocol, hostname, address });
     return [...addresses];
   };

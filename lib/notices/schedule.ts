@@ -58,7 +58,7 @@ export interface Answer {
 export type Judgement =
   | { readonly kind: 'delivered'; readonly status: number }
   | { readonly kind: 'retry'; readonly status: number; readonly retryAfterMs?: number }
-  | { readonly kind: 'disabled'; readonly status: number };
+  | { readonly kind: 'gone'; readonly status: number };
 
 /** The answers whose Retry-After means "later", as Standard Webhooks recommends. */
 const ASK_FOR_LATER: ReadonlySet<number> = new Set([429, 502, 503, 504]);
@@ -69,7 +69,7 @@ const ASK_FOR_LATER: ReadonlySet<number> = new Set([429, 502, 503, 504]);
  */
 export function judge({ status, retryAfter }: Answer, now: number): Judgement {
   if (status >= 200 && status <= 299) return { kind: 'delivered', status };
-  if (status === 410) return { kind: 'disabled', status };
+  if (status === 410) return { kind: 'gone', status };
   const retryAfterMs = ASK_FOR_LATER.has(status) ? parseRetryAfter(retryAfter, now) : undefined;
   return { kind: 'retry', status, ...(retryAfterMs !== undefined && { retryAfterMs }) };
 }

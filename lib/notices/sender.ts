@@ -12,7 +12,7 @@ export interface SenderOptions {
   readonly connections?: number;
   /** Of an answer no more is read than this, in bytes; default 64 KiB. */
   readonly maxAnswerBytes?: number;
-  /** Certificate authorities in PEM, instead of Node's own. */
+  /** Certificate authorities in PEM that are trusted besides Node's own, see trusted-roots.ts. */
   readonly ca?: string | readonly string[];
   /** Default: the system's resolver. */
   readonly resolve?: Resolve;

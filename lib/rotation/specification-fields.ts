@@ -18,6 +18,9 @@ export const nameSchema = z
     'expected lower-case letters, digits and dashes, at most 63 characters',
   );
 
+/** A notice names them all, twice at most, and stays under 20 kB (Standard Webhooks, "Payload size"). */
+const MOST_CONSUMERS = 100;
+
 /** A name that others gave: a Vault role, a key, a connection. One path segment. */
 export const segmentSchema = z
   .string()
@@ -66,7 +69,7 @@ export const commonFields = {
   /** After the deadline: it is retired, and the event says who had not moved; or it is kept, and an event says so. */
   at_deadline: z.enum(['retire', 'keep']).default('retire'),
   /** Services that acknowledge a generation before the one before it is retired. */
-  consumers: z.array(nameSchema).default([]),
+  consumers: z.array(nameSchema).max(MOST_CONSUMERS, `expected at most ${MOST_CONSUMERS}`).default([]),
   /** What shows that the old generation is no longer used, whether its consumers acknowledge or not. */
   evidence: z.discriminatedUnion('kind', [...evidenceSchema.options, lastUsedSchema]).optional(),
   test: probeSchema.optional(),

@@ -1,9 +1,11 @@
 import { EventBridgeClient, type PutEventsResultEntry } from '@aws-sdk/client-eventbridge';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
+import { cloudEventOf } from '../../lib/bus/cloud-event.ts';
+import { detailOf, eventIn } from '../../lib/bus/envelope.ts';
 import { createEventBridgeBus } from '../../lib/bus/eventbridge.ts';
-import { detailOf, type LeasekeeperEvent } from '../../lib/bus/events.ts';
-import { examples } from './examples.ts';
+import { isOutcome, type LeasekeeperEvent } from '../../lib/bus/events.ts';
+import { everyExample, examples } from './examples.ts';
 
 interface Entry {
   readonly EventBusName: string;
@@ -29,7 +31,7 @@ const TAKEN: PutEventsResultEntry = { EventId: 'aws-id' };
 const REFUSED: PutEventsResultEntry = { ErrorCode: 'ThrottlingException', ErrorMessage: 'Rate exceeded' };
 
 /** A bus whose client, AWS's own, answers by a script instead of sending; each call sees the entries of one PutEvents. */
-function scripted(answer: (entries: readonly Entry[], call: number) => Answer) {
+function scripted(answer: (entries: readonly Entry[], call: number) => Answer, cloudEvents?: boolean) {
   const calls: (readonly Entry[])[] = [];
   const client = new EventBridgeClient({ region: 'eu-central-1' });
   client.middlewareStack.add(
@@ -42,11 +44,31 @@ function scripted(answer: (entries: readonly Entry[], call: number) => Answer) {
     },
     { step: 'initialize', priority: 'high' },
   );
-  return { bus: createEventBridgeBus({ busName: 'leasekeeper-test', client }), calls };
+  return {
+    bus: createEventBridgeBus({
+      busName: 'leasekeeper-test',
+      client,
+      ...(cloudEvents === undefined ? {} : { cloudEvents }),
+    }),
+    calls,
+  };
 }
 
 const events = (count: number): LeasekeeperEvent[] =>
   Array.from({ length: count }, (_, index) => ({ ...examples['secret.rotated'], id: `evt_${index}` }));
+
+/** What EventBridge makes of an entry, for a target. */
+const deliveredAs = (entry: Entry | undefined): unknown => ({
+  version: '0',
+  id: 'b6e4c1f0-0000-4000-8000-000000000000',
+  'detail-type': entry?.DetailType,
+  source: entry?.Source,
+  account: '123456789012',
+  time: '2026-11-21T12:00:01Z',
+  region: 'eu-central-1',
+  resources: [],
+  detail: JSON.parse(entry?.Detail ?? ''),
+});
 const idOf = ({ Detail }: Entry): unknown => JSON.parse(Detail).id;
 
 describe('the bus on AWS', () => {
@@ -66,6 +88,30 @@ describe('the bus on AWS', () => {
       ],
     ]);
   });
+
+  it.each(everyExample)('sends $type in the plain form unless it is told otherwise', async (event) => {
+    for (const cloudEvents of [undefined, false]) {
+      const { bus, calls } = scripted(() => [TAKEN], cloudEvents);
+      await bus.publish([event]);
+      expect(calls.flat().map(({ Detail }) => Detail)).toEqual([JSON.stringify(detailOf(event))]);
+    }
+  });
+
+  it.each(everyExample)(
+    'sends $type as a CloudEvent when it is told to, if it is an outcome',
+    async (event) => {
+      const { bus, calls } = scripted(() => [TAKEN], true);
+      expect(await bus.publish([event])).toEqual(new Set([event.id]));
+      const [entry] = calls.flat();
+      expect(entry).toMatchObject({
+        Source: 'leasekeeper',
+        DetailType: event.type,
+        Time: new Date(event.time),
+        Detail: JSON.stringify(isOutcome(event) ? cloudEventOf(event) : detailOf(event)),
+      });
+      expect(eventIn(deliveredAs(entry))).toEqual(event);
+    },
+  );
 
   it('sends ten at once and no more', async () => {
     const { bus, calls } = scripted((entries) => entries.map(() => TAKEN));

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { cloudEventOf } from '../../lib/bus/cloud-event.ts';
+import { detailOf, eventIn } from '../../lib/bus/envelope.ts';
 import {
   commandSchemas,
-  detailOf,
   eventId,
-  eventIn,
   eventSchema,
   eventSchemas,
   isCommandType,
@@ -16,7 +16,7 @@ import {
 import { ROUTES, workersFor } from '../../lib/bus/routes.ts';
 import { everyExample, examples } from './examples.ts';
 
-const envelopeOf = (event: LeasekeeperEvent) => ({
+const envelopeOf = (event: LeasekeeperEvent, detail: object = detailOf(event)) => ({
   version: '0',
   id: 'b6e4c1f0-0000-4000-8000-000000000000',
   'detail-type': event.type,
@@ -25,7 +25,7 @@ const envelopeOf = (event: LeasekeeperEvent) => ({
   time: '2026-11-21T12:00:01Z',
   region: 'eu-central-1',
   resources: [],
-  detail: detailOf(event),
+  detail,
 });
 
 /** What a queue hands over: JSON that has been written and read. */
@@ -43,8 +43,8 @@ describe('an event on its way over the bus', () => {
   });
 
   it('has what older senders leave out', () => {
-    const due = envelopeOf(examples['leases.due']);
-    const older = { ...due, detail: { ...due.detail, data: { shard: 3, scanned_at: 1 } } };
+    const due = examples['leases.due'];
+    const older = envelopeOf(due, { ...detailOf(due), data: { shard: 3, scanned_at: 1 } });
     expect(eventIn(older).data).toEqual({ shard: 3, scanned_at: 1, idle_parents: [], ending_parents: {} });
   });
 
@@ -81,6 +81,42 @@ describe('an event on its way over the bus', () => {
     ['another sender under our type', { ...good, source: 'someone.else' }],
   ])('is refused with %s', (_, envelope) => {
     expect(() => eventIn(envelope)).toThrow();
+  });
+});
+
+describe('an outcome on its way as a CloudEvent', () => {
+  const event = examples['secret.rotated'];
+  const detail = cloudEventOf(event);
+
+  it.each(everyExample.filter(isOutcome))('$type arrives as it was sent', (outcome) => {
+    expect(eventIn(carried(envelopeOf(outcome, cloudEventOf(outcome))))).toEqual(outcome);
+  });
+
+  it('is the same event as in the plain form, and either is read', () => {
+    expect(eventIn(envelopeOf(event, detail))).toEqual(eventIn(envelopeOf(event)));
+  });
+
+  it('may have attributes that are not ours', () => {
+    expect(eventIn(envelopeOf(event, { ...detail, traceparent: '00-1-2-00' }))).toEqual(event);
+  });
+
+  it.each([
+    ['another version of CloudEvents', { ...detail, specversion: '0.3' }],
+    ['another source', { ...detail, source: 'urn:someone-else' }],
+    ['a newer contract', { ...detail, schemaversion: 2 }],
+    ['no version of the contract', { ...detail, schemaversion: undefined }],
+    ['another type than its envelope', { ...detail, type: 'secret.retired' }],
+    ['no type', { ...detail, type: undefined }],
+    ['a time that is none', { ...detail, time: 'yesterday' }],
+    ['the data of another type', { ...detail, data: examples['lease.lost'].data }],
+  ])('is refused with %s', (_, changed) => {
+    expect(() => eventIn(envelopeOf(event, changed))).toThrow();
+  });
+
+  it('is refused for a command', () => {
+    const command = examples['rotation.due'];
+    const { id, type, time, data } = command;
+    expect(() => eventIn(envelopeOf(command, { ...detail, id, type, time, data }))).toThrow();
   });
 });
 

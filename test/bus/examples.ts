@@ -86,6 +86,18 @@ export const examples: { readonly [T in EventType]: LeasekeeperEvent<T> } = {
     time,
     data: { ...secret, what: 'published_path' },
   },
+  'subscription.failing': {
+    id: 'evt_failing_endpoint',
+    type: 'subscription.failing',
+    time,
+    data: { subscription: 'api-gateway:sub-1', since: time, disabled_at: time },
+  },
+  'subscription.test': {
+    id: 'evt_test',
+    type: 'subscription.test',
+    time,
+    data: { subscription: 'api-gateway:sub-1' },
+  },
   'subscription.disabled': {
     id: 'evt_disabled',
     type: 'subscription.disabled',

@@ -1,6 +1,7 @@
 import type { SQSEvent } from 'aws-lambda';
 import { describe, expect, it } from 'vitest';
-import { eventIn, type LeasekeeperEvent } from '../../lib/bus/events.ts';
+import { eventIn } from '../../lib/bus/envelope.ts';
+import type { LeasekeeperEvent } from '../../lib/bus/events.ts';
 import { createInMemoryBus, type InMemoryBusOptions, type QueueWorker } from '../../lib/bus/in-memory.ts';
 import type { Worker } from '../../lib/bus/routes.ts';
 import { everyExample, examples } from './examples.ts';
@@ -62,6 +63,8 @@ describe('the bus of one process', () => {
         'notify secret.rotated',
         'notify secret.rotation_failed',
         'notify subscription.disabled',
+        'notify subscription.failing',
+        'notify subscription.test',
         'renew leases.due',
         'rotate lease.expiring',
         'rotate lease.lost',

@@ -11,6 +11,15 @@ export interface KillPoint {
   readonly when: 'before' | 'during' | 'after';
 }
 
+/** Every place where a job of that many calls can die. Before a call is after the one that went before, so only the first has that. */
+export function killPoints(calls: number): readonly KillPoint[] {
+  const each = Array.from({ length: calls }, (_, index): KillPoint[] => [
+    { call: index + 1, when: 'during' },
+    { call: index + 1, when: 'after' },
+  ]);
+  return [{ call: 1, when: 'before' }, ...each.flat()];
+}
+
 /** In-flight calls are cut off at one of these times after they were sent, in milliseconds, by turns. */
 const CUT_OFF_MS = [0, 1, 3, 8];
 

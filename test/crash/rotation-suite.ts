@@ -11,7 +11,7 @@ import type { KindCase, PreparedKind } from '../kinds/kind-case.ts';
 import { ask, documentOf, firstGeneration, knownCredentials, publishedValue } from '../kinds/rotating.ts';
 import { until } from '../support/until.ts';
 import { createWorld, openWorld, type World, type WorldDescription } from '../support/world.ts';
-import type { KillPoint } from './kill-switch.ts';
+import { type KillPoint, killPoints } from './kill-switch.ts';
 import { bundleWorker, type RunJob } from './run-job.ts';
 
 const PROCESSES = 3;
@@ -29,7 +29,7 @@ interface Killed {
 }
 
 /**
- * Kills a rotating process of each kind before, during and after every outgoing call, and after a call in flight also the process that
+ * Kills a rotating process of each kind before, during and after every outgoing call ({@link killPoints}), and after a call in flight also the process that
  * comes next; then looks whether each secret is whole and nothing lives that no state knows.
  */
 export function crashSuite(cases: readonly KindCase[]): void {
@@ -92,9 +92,7 @@ function crashesOf(kind: string, one: KindCase): void {
     await prepare('s-0-none');
     const whole = await run('s-0-none');
     if (whole.killed) throw new Error('nothing was to be killed');
-    const points = whole.labels.flatMap((_, index) =>
-      (['before', 'during', 'after'] as const).map((when): KillPoint => ({ call: index + 1, when })),
-    );
+    const points = killPoints(whole.labels.length);
     const limit = pLimit(PROCESSES);
     const killed = await Promise.all(
       points.map((point) => limit(() => killedAt(point, whole.labels.length))),
@@ -187,7 +185,7 @@ function crashesOf(kind: string, one: KindCase): void {
     const twice = killed.filter(({ again }) => again !== undefined).length;
     const others = [...results.values()].filter((result) => result !== 'whole').length;
     console.log(
-      `kind ${kind}: ${labels.length} calls, ${killed.length + twice} kills (before, during and after each; ` +
+      `kind ${kind}: ${labels.length} calls, ${killed.length + twice} kills (between any two, and during each; ` +
         `${twice} recoveries killed too), ${results.size} secrets whole, ${others} by another attempt`,
     );
     const at = (call: number, when: KillPoint['when']) =>
@@ -199,7 +197,6 @@ function crashesOf(kind: string, one: KindCase): void {
       labels.map((label, index) => ({
         call: index + 1,
         label,
-        before: at(index + 1, 'before'),
         during: at(index + 1, 'during'),
         after: at(index + 1, 'after'),
       })),

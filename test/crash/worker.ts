@@ -2,8 +2,14 @@ import { appendFileSync } from 'node:fs';
 import * as z from 'zod';
 import { issueSecret } from '../../lib/access/issue.ts';
 import type { Bus } from '../../lib/bus/bus.ts';
+import { outcomeSchema } from '../../lib/bus/events.ts';
+import { workOnDue } from '../../lib/notices/due.ts';
+import { NoticeStore } from '../../lib/notices/notice-store.ts';
+import { openNotify } from '../../lib/notices/notify.ts';
+import { createSender } from '../../lib/notices/sender.ts';
 import { rotateSecret } from '../../lib/rotation/engine.ts';
 import { runProbe } from '../../lib/rotation/probes/probe.ts';
+import { noMetrics } from '../../lib/telemetry/no-metrics.ts';
 import { Secret } from '../../lib/telemetry/secret.ts';
 import { tokenAuth } from '../../lib/vault/auth/token.ts';
 import { VaultSession } from '../../lib/vault/session.ts';
@@ -23,6 +29,8 @@ const jobSchema = z.object({
   job: z.union([
     z.object({ kind: z.literal('rotate'), name: z.string() }),
     z.object({ kind: z.literal('issue'), token: z.string() }),
+    z.object({ kind: z.literal('record'), event: outcomeSchema }),
+    z.object({ kind: z.literal('deliver') }),
   ]),
   kill: z.object({ call: z.number(), when: z.enum(['before', 'during', 'after']) }).optional(),
   /** How far its clock is ahead, in milliseconds. */
@@ -53,6 +61,8 @@ const world = openWorld(described, {
 
 if (job.kind === 'rotate') {
   await rotateSecret(world.rotate, job.name);
+} else if (job.kind === 'record' || job.kind === 'deliver') {
+  await notify(job);
 } else {
   const vault = new VaultSession({ client: world.client, method: tokenAuth(new Secret(job.token)) });
   await issueSecret(
@@ -71,3 +81,28 @@ if (job.kind === 'rotate') {
 }
 await world.close();
 console.log(JSON.stringify(killSwitch.labels));
+
+/** What `notify` does with an event, or with what a scan has found. Its pauses pass at once. */
+async function notify(what: Extract<z.output<typeof jobSchema>['job'], { kind: 'record' | 'deliver' }>) {
+  let slept = 0;
+  const sender = createSender({ allow: ['http://127.0.0.1'] });
+  const notifier = openNotify({
+    notices: new NoticeStore(world.store),
+    book: world.deliveries,
+    bus,
+    sender: {
+      send: (request) => killSwitch.call('POST endpoint', () => sender.send(request)),
+      close: () => sender.close(),
+    },
+    metrics: noMetrics,
+    now: () => world.now() + slept,
+    random: () => 0.5,
+    sleep: async (ms) => {
+      slept += ms;
+    },
+    onError: () => {},
+  });
+  if (what.kind === 'deliver') await workOnDue(notifier, { shard: 0 });
+  else await (await notifier.recorder.record(what.event)).delivered;
+  await sender.close();
+}

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { eventIn, eventSchema, eventSchemas, type LeasekeeperEvent } from '../../lib/bus/events.ts';
+import * as z from 'zod';
+import { cloudEventOf } from '../../lib/bus/cloud-event.ts';
+import { eventIn } from '../../lib/bus/envelope.ts';
+import { eventSchema, eventSchemas, isOutcome, type LeasekeeperEvent } from '../../lib/bus/events.ts';
 import { fencedBlocks, readProjectFile } from './documents.ts';
 
 const blocks = fencedBlocks(readProjectFile('docs/events.md'), 'json').map((text): unknown =>
@@ -11,6 +14,8 @@ function eventOf(block: unknown): LeasekeeperEvent {
   const inEnvelope = typeof block === 'object' && block !== null && 'detail' in block;
   return inEnvelope ? eventIn(block) : eventSchema.parse(block);
 }
+
+const aCloudEvent = z.object({ detail: z.looseObject({ specversion: z.string() }) });
 
 /** What the document shows of the event itself; fields that the contract does not know would vanish in parsing. */
 function shownIn(block: unknown): unknown {
@@ -25,12 +30,23 @@ function shownIn(block: unknown): unknown {
 }
 
 describe('docs/events.md', () => {
-  it.each(blocks.map((block, index) => [index + 1, block] as const))(
-    'shows events of the contract and nothing beside them: JSON block %i',
-    (_, block) => {
-      expect(eventOf(block)).toEqual(shownIn(block));
-    },
+  const numbered = blocks.map((block, index) => [index + 1, block] as const);
+  const [asCloudEvents, plain] = [true, false].map((wanted) =>
+    numbered.filter(([, block]) => aCloudEvent.safeParse(block).success === wanted),
   );
+
+  it.each(plain ?? [])('shows events of the contract and nothing beside them: JSON block %i', (_, block) => {
+    expect(eventOf(block)).toEqual(shownIn(block));
+  });
+
+  it('shows a CloudEvent', () => {
+    expect(asCloudEvents).toHaveLength(1);
+  });
+
+  it.each(asCloudEvents ?? [])('shows a CloudEvent as it is sent: JSON block %i', (_, block) => {
+    const event = eventOf(block);
+    expect(isOutcome(event) && cloudEventOf(event)).toEqual(aCloudEvent.parse(block).detail);
+  });
 
   it('shows every type of event', () => {
     const shown = new Set(blocks.map((block) => eventOf(block).type));
@@ -38,6 +54,6 @@ describe('docs/events.md', () => {
   });
 
   it('shows an event in its envelope', () => {
-    expect(blocks.some((block) => shownIn(block) !== block)).toBe(true);
+    expect(plain?.some(([, block]) => shownIn(block) !== block)).toBe(true);
   });
 });

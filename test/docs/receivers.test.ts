@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Outcome } from '../../lib/bus/events.ts';
-import { noticeBody } from '../../lib/notices/delivery.ts';
+import { eventBody } from '../../lib/notices/dispatch.ts';
 import { createSigningSecret, headers } from '../../lib/notices/signature.ts';
 import { examples } from '../bus/examples.ts';
 import {
@@ -57,7 +57,7 @@ describe.each(pages.map((page) => ({ ...page, skip: !canRun(page) })))(
       return (await fetch(receiver.url, { method: 'POST', headers: signed, body })).status;
     }
     function send(event: Outcome, { secrets = [secret], at = nowSeconds() } = {}): Promise<number> {
-      const body = noticeBody(event);
+      const body = eventBody(event);
       return post(body, headers({ id: event.id, timestampSeconds: at, body, secrets }));
     }
     /** Whatever came before this has been worked on. */
@@ -132,7 +132,7 @@ describe.each(pages.map((page) => ({ ...page, skip: !canRun(page) })))(
 
     it.skipIf(skip)('refuses what is forged, changed, old or not signed', async () => {
       const event = rotated('refuses', 4);
-      const body = noticeBody(event);
+      const body = eventBody(event);
       const signed = headers({ id: event.id, timestampSeconds: nowSeconds(), body, secrets: [secret] });
 
       expect(await send(event, { secrets: [createSigningSecret(randomBytes)] })).toBe(401);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { noticeSchemas } from '../../lib/bus/event-schemas.ts';
 import { isOutcome, outcomeTypeSchema } from '../../lib/bus/events.ts';
-import { noticeBody } from '../../lib/notices/delivery.ts';
+import { batchKeyOf, eventBody, noticeBody } from '../../lib/notices/dispatch.ts';
 import { everyExample, examples } from '../bus/examples.ts';
 import { projectFiles, readProjectFile } from './documents.ts';
 
@@ -32,7 +32,7 @@ describe('docs/schemas', () => {
   });
 
   it('has a schema of every outcome, each named by its type', () => {
-    expect(written.map(([type]) => type)).toEqual(outcomeTypeSchema.options.toSorted());
+    expect(written.map(([type]) => type)).toEqual(['notices.batch', ...outcomeTypeSchema.options].toSorted());
     for (const [type, schema] of written) {
       expect(schema).toMatchObject({
         $schema: 'https://json-schema.org/draft/2020-12/schema',
@@ -50,10 +50,20 @@ describe('docs/schemas', () => {
     expect(fits(type, { type, timestamp: time, data: { ...data, generation: 1.5 } })).toBe(false);
   });
 
+  it('describes a batch as it is sent', () => {
+    const events = everyExample.filter(isOutcome);
+    const key = batchKeyOf('api-gateway:1', events, 0);
+    const body = bodySchema.parse(JSON.parse(noticeBody(key, { events, created: 0 })));
+
+    expect(fits('notices.batch', body)).toBe(true);
+    expect(fits('notices.batch', { ...body, data: { notices: [] } })).toBe(false);
+    expect(fits('notices.batch', { ...body, data: { notices: [{ id: 1 }] } })).toBe(false);
+  });
+
   it.each(everyExample.filter(isOutcome))(
     '$type fits the notice as it is sent, and nothing else',
     (event) => {
-      const body = bodySchema.parse(JSON.parse(noticeBody(event)));
+      const body = bodySchema.parse(JSON.parse(eventBody(event)));
       const { type } = event;
       const { data } = body;
 

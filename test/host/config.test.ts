@@ -1,5 +1,8 @@
+import { rootCertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
 import { type Environment, readConfig, VARIABLES } from '../../lib/host/config.ts';
+
+const [certificate = '', another = ''] = rootCertificates;
 
 /** As little as will do. */
 const least = {
@@ -28,9 +31,11 @@ describe('the configuration', () => {
       scanIntervalMs: 60_000,
       lookAheadMs: 66_000,
       busName: undefined,
+      cloudEvents: false,
       callerMount: 'kubernetes',
       replaceGraceMs: 60_000,
       noticeAllow: [],
+      noticeCa: undefined,
       listen: { host: '127.0.0.1', port: 8280 },
       logLevel: 'info',
     });
@@ -50,12 +55,20 @@ describe('the configuration', () => {
     ['LEASEKEEPER_APPROLE_FILE', '/x', { auth: { kind: 'approle', mount: 'approle', file: '/x' } }],
     ['LEASEKEEPER_SCAN_INTERVAL', '5', { scanIntervalMs: 5_000, lookAheadMs: 7_000 }],
     ['LEASEKEEPER_BUS', 'arn:aws:events:bus', { busName: 'arn:aws:events:bus' }],
+    ['LEASEKEEPER_CLOUDEVENTS', 'true', { cloudEvents: true }],
+    ['LEASEKEEPER_CLOUDEVENTS', 'false', { cloudEvents: false }],
     ['LEASEKEEPER_CALLER_MOUNT', 'cluster-a', { callerMount: 'cluster-a' }],
     ['LEASEKEEPER_REPLACE_GRACE', '90', { replaceGraceMs: 90_000 }],
     [
       'LEASEKEEPER_NOTICE_ALLOW',
       '10.0.0.0/8, hooks.internal,',
       { noticeAllow: ['10.0.0.0/8', 'hooks.internal'] },
+    ],
+    ['LEASEKEEPER_NOTICE_CA_PEM', `\n${certificate}\n`, { noticeCa: certificate.trim() }],
+    [
+      'LEASEKEEPER_NOTICE_CA_PEM',
+      `${certificate}\n# the next\n${another}`,
+      { noticeCa: `${certificate}\n# the next\n${another}`.trim() },
     ],
     ['LEASEKEEPER_LISTEN', '0.0.0.0:80', { listen: { host: '0.0.0.0', port: 80 } }],
     ['LEASEKEEPER_LISTEN', '[::1]:8280', { listen: { host: '::1', port: 8280 } }],
@@ -117,10 +130,16 @@ describe('the configuration', () => {
     ['VAULT_ADDR', 'vault.example.com-hunter2', least],
     ['VAULT_ADDR', 'ftp://hunter2@vault.example.com', least],
     ['LEASEKEEPER_AUTH', 'hunter2', least],
+    ['LEASEKEEPER_CLOUDEVENTS', 'hunter2', least],
     ['LEASEKEEPER_SCAN_INTERVAL', 'hunter2', least],
     ['LEASEKEEPER_SCAN_INTERVAL', '0', least],
     ['LEASEKEEPER_SCAN_INTERVAL', 'Infinity', least],
     ['LEASEKEEPER_REPLACE_GRACE', '-1', least],
+    ['LEASEKEEPER_NOTICE_CA_PEM', 'hunter2', least],
+    ['LEASEKEEPER_NOTICE_CA_PEM', '-----BEGIN CERTIFICATE-----hunter2', least],
+    ['LEASEKEEPER_NOTICE_CA_PEM', certificate.replaceAll('\n', ' '), least],
+    ['LEASEKEEPER_NOTICE_CA_PEM', certificate.replaceAll('\n', '\\n'), least],
+    ['LEASEKEEPER_NOTICE_CA_PEM', `${certificate}\n${another.replaceAll('\n', '')}`, least],
     ['LEASEKEEPER_LISTEN', 'hunter2', least],
     ['LEASEKEEPER_LISTEN', 'hunter2:', least],
     ['LEASEKEEPER_LISTEN', 'hunter2:65536', least],

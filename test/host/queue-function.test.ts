@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { detailOf, type LeasekeeperEvent } from '../../lib/bus/events.ts';
+import { detailOf } from '../../lib/bus/envelope.ts';
+import type { LeasekeeperEvent } from '../../lib/bus/events.ts';
 import { queueFunction } from '../../lib/host/queue-function.ts';
 import { examples } from '../bus/examples.ts';
 

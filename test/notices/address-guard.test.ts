@@ -29,6 +29,8 @@ function resolved(
   }
 }
 
+// What is refused, and why: hostile-endpoints.ts. Here are the borders, what is let through, and the allow list.
+
 describe('checkUrl', () => {
   it.each([
     'https://hooks.example.com/x?y=z',
@@ -38,57 +40,6 @@ describe('checkUrl', () => {
     'https://[2606:2800:220:1:248:1893:25c8:1946]/',
   ])('lets %s through', (url) => {
     expect(createAddressGuard().checkUrl(url).href).toBe(new URL(url).href);
-  });
-
-  it.each([
-    ['', 'not_a_url'],
-    ['hooks.example.com', 'not_a_url'],
-    ['/hooks', 'not_a_url'],
-    ['https://', 'not_a_url'],
-    ['https://999.1.1.1/', 'not_a_url'],
-    ['ftp://hooks.example.com/', 'scheme'],
-    ['file:///etc/passwd', 'scheme'],
-    ['javascript:alert(1)', 'scheme'],
-    ['https+unix://x/', 'scheme'],
-    ['https://user@hooks.example.com/', 'credentials'],
-    ['https://user:pass@hooks.example.com/', 'credentials'],
-    ['https://:pass@hooks.example.com/', 'credentials'],
-    ['https://hooks.example.com@127.0.0.1/', 'credentials'],
-    ['https://hooks.example.com/#here', 'fragment'],
-    ['https://hooks.example.com/#', 'fragment'],
-    ['http://hooks.example.com/', 'plain_http'],
-    ['http://93.184.216.34/', 'plain_http'],
-    ['http://127.0.0.1/', 'plain_http'],
-  ])('refuses %s: %s', (url, reason) => {
-    expect(verdict(url)).toBe(reason);
-  });
-
-  it.each([
-    ['https://127.0.0.1/', 'loopback'],
-    ['https://127.1/', 'loopback'],
-    ['https://2130706433/', 'loopback'],
-    ['https://0x7f000001/', 'loopback'],
-    ['https://0x7f.1/', 'loopback'],
-    ['https://0177.0.0.1/', 'loopback'],
-    ['https://017700000001/', 'loopback'],
-    ['https://127.0.0.1./', 'loopback'],
-    ['https://①②⑦.⓪.⓪.①/', 'loopback'],
-    ['https://%31%32%37.0.0.1/', 'loopback'],
-    ['https://[::1]/', 'loopback'],
-    ['https://[0:0:0:0:0:0:0:1]/', 'loopback'],
-    ['https://[::ffff:127.0.0.1]/', 'loopback'],
-    ['https://[::ffff:7f00:1]/', 'loopback'],
-    ['https://[64:ff9b::127.0.0.1]/', 'loopback'],
-    ['https://0/', 'unspecified'],
-    ['https://0.0.0.0/', 'unspecified'],
-    ['https://[::]/', 'unspecified'],
-    ['https://167772161/', 'private'],
-    ['https://0xa9fea9fe/', 'metadata'],
-    ['https://[::ffff:a9fe:a9fe]/', 'metadata'],
-    ['https://[::127.0.0.1]/', 'reserved'],
-    ['https://[2002:7f00:1::]/', 'tunnel'],
-  ])('sees through the notation of %s: %s', (url, reason) => {
-    expect(verdict(url)).toBe(reason);
   });
 
   it('refuses with a code, a reason and a hint, and does not repeat the URL', () => {
@@ -111,12 +62,17 @@ const ranges: Array<[reason: string, inside: string[], neighbours: string[]]> = 
   ['unspecified', ['0.0.0.0', '0.255.255.255'], ['1.0.0.0']],
   ['private', ['10.0.0.0', '10.255.255.255'], ['9.255.255.255', '11.0.0.0']],
   ['cgnat', ['100.64.0.0', '100.127.255.255'], ['100.63.255.255', '100.128.0.0']],
+  ['metadata', ['169.254.169.0', '169.254.170.255'], []],
   ['loopback', ['127.0.0.0', '127.255.255.255'], ['126.255.255.255', '128.0.0.0']],
   ['link_local', ['169.254.0.0', '169.254.255.255'], ['169.253.255.255', '169.255.0.0']],
+  ['link_local', ['169.254.168.255', '169.254.171.0'], []],
   ['private', ['172.16.0.0', '172.31.255.255'], ['172.15.255.255', '172.32.0.0']],
   ['reserved', ['192.0.0.0', '192.0.0.255'], ['191.255.255.255', '192.0.1.0']],
   ['documentation', ['192.0.2.0', '192.0.2.255'], ['192.0.3.0']],
+  ['reserved', ['192.31.196.0', '192.31.196.255'], ['192.31.195.255', '192.31.197.0']],
+  ['tunnel', ['192.52.193.0', '192.52.193.255'], ['192.52.192.255', '192.52.194.0']],
   ['tunnel', ['192.88.99.0', '192.88.99.255'], ['192.88.98.255', '192.88.100.0']],
+  ['reserved', ['192.175.48.0', '192.175.48.255'], ['192.175.47.255', '192.175.49.0']],
   ['private', ['192.168.0.0', '192.168.255.255'], ['192.167.255.255', '192.169.0.0']],
   ['reserved', ['198.18.0.0', '198.19.255.255'], ['198.17.255.255', '198.20.0.0']],
   ['documentation', ['198.51.100.0', '198.51.100.255'], ['198.51.99.255', '198.51.101.0']],
@@ -125,44 +81,23 @@ const ranges: Array<[reason: string, inside: string[], neighbours: string[]]> = 
   ['reserved', ['240.0.0.0', '255.255.255.255'], []],
 ];
 
-const metadata = [
-  '169.254.169.254',
-  '169.254.170.2',
-  '169.254.170.23',
-  '100.100.100.200',
-  '192.0.0.192',
-  '168.63.129.16',
-  'fd00:ec2::254',
-  'fd00:ec2::23',
-  'fd20:ce::254',
-];
-
 const ipv6: Array<[reason: string, addresses: string[]]> = [
-  ['unspecified', ['::']],
-  ['loopback', ['::1']],
-  ['private', ['fc00::', 'fdff:ffff::1', 'fec0::1']],
-  ['link_local', ['fe80::1', 'febf::1', 'fe80::1%eth0', 'fe80::1%1']],
-  ['multicast', ['ff00::', 'ff02::1', 'ffff::']],
-  ['documentation', ['2001:db8::1', '3fff::1', '3fff:fff::1']],
-  ['tunnel', ['2001::1', '2001:0:ffff::', '2002::1', '2002:808:808::1', '64:ff9b:1::8.8.8.8']],
-  [
-    'reserved',
-    [
-      '::2',
-      '::8.8.8.8',
-      '::ffff:0:8.8.8.8',
-      '100::1',
-      '1fff::1',
-      '4000::1',
-      '5f00::1',
-      '2001:2::1',
-      '64:ff9c::1',
-    ],
-  ],
+  ['private', ['fc00::', 'fdff:ffff::1', 'feff::1']],
+  ['link_local', ['febf::1', 'fe80::1%1']],
+  ['multicast', ['ff00::', 'ffff::']],
+  ['documentation', ['2001:db8:ffff::1', '3fff:fff::1']],
+  ['metadata', ['fd00:ec2::', 'fd00:ec2:ffff::1']],
+  ['tunnel', ['2001::1', '2001:0:ffff::', '2002::1', '2002:808:808::1']],
+  ['tunnel', ['64:ff9b:1::8.8.8.8', '64:ff9b:1:ffff::1', '2606:4700::5efe:8.8.8.8', '2a00::200:5efe:0:0%1']],
+  ['reserved', ['::2', '::8.8.8.8', '::ffff:0:8.8.8.8', '1fff::1', '64:ff9c::1', '2001:1ff::1']],
+  ['reserved', ['2620:4f:8000::', '2620:4f:8000:ffff::1']],
   [
     'open',
-    ['2000::1', '2001:200::1', '2606:4700::1111', '3ffe:ffff::1', '::ffff:8.8.8.8', '64:ff9b::8.8.8.8'],
+    ['2000::1', '2001:200::1', '2606:4700::1111', '3ffe:ffff::1', '2620:4f:7fff::1', '2620:4f:8001::1'],
   ],
+  ['open', ['::ffff:8.8.8.8', '64:ff9b::8.8.8.8']],
+  // The groups of ISATAP's identifier, at other places or other by one.
+  ['open', ['2606:4700::5efe:1', '2606:4700::5efe:0:0:1', '2a00::1:5efe:a00:1', '2a00::5eff:a00:1']],
 ];
 
 describe('checkAddress', () => {
@@ -173,16 +108,24 @@ describe('checkAddress', () => {
     }
   });
 
-  it.each(metadata)('knows the metadata service at %s', (address) => {
-    expect(resolved(address)).toBe('metadata');
-  });
-
   it.each(ipv6)('%s: %j', (reason, addresses) => {
     for (const address of addresses) expect(resolved(address), address).toBe(reason);
   });
 
-  it.each(['', 'localhost', '1.2.3', '0x7f.1', '127.0.0.1:80'])('takes %j for no address', (address) => {
-    expect(resolved(address)).toBe('not_an_address');
+  it('has a verdict on every IPv6 address, and takes no ISATAP address for a public one', () => {
+    const group = fc.nat(0xffff).map((value) => value.toString(16));
+    fc.assert(
+      fc.property(
+        fc.ipV6(),
+        fc.array(group, { minLength: 6, maxLength: 6 }),
+        (any, [a, b, c, d, ...ipv4]) => {
+          expect(resolved(any)).toMatch(/^[a-z_]+$/);
+          const prefix = [a, b, c, d].join(':');
+          for (const flags of ['0', '200'])
+            expect(resolved([prefix, flags, '5efe', ...ipv4].join(':'))).not.toBe('open');
+        },
+      ),
+    );
   });
 
   it('gives the same verdict on an IPv4 address in each of its notations', () => {
@@ -244,8 +187,14 @@ describe('the allow list', () => {
     expect(verdict('http://hooks.svc.local/', allow)).toBe('plain_http');
   });
 
-  it('opens the metadata service only by its range', () => {
-    expect(resolved('169.254.169.254', ['169.254.169.254'])).toBe('open');
+  it('opens a metadata service only by its own address', () => {
+    const own = ['169.254.169.254', 'fd00:ec2::254'];
+    for (const address of own) {
+      expect(resolved(address, own)).toBe('open');
+      expect(resolved(address, ['169.254.0.0/16', 'fd00::/8'])).toBe('metadata');
+    }
+    expect(resolved('::ffff:169.254.169.254', own)).toBe('open');
+    expect(resolved('169.254.169.253', own)).toBe('metadata');
   });
 
   it('permits plain http where it says so', () => {

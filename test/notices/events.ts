@@ -1,7 +1,7 @@
 import { eventId, type LeasekeeperEvent } from '../../lib/bus/events.ts';
 import type { Subscription } from '../../lib/notices/subscription.ts';
 
-const TIME = '2026-11-21T20:00:00.000Z';
+export const TIME = '2026-11-21T20:00:00.000Z';
 /** Every byte the same: a signing secret that protects nothing. */
 const signingSecret = (byte: number) => `whsec_${Buffer.alloc(24, byte).toString('base64')}`;
 
@@ -43,7 +43,7 @@ export function disabled(subscription: string): LeasekeeperEvent<'subscription.d
 /** A subscription to everything. */
 export function subscriptionOf(changes: Partial<Subscription> = {}): Subscription {
   return {
-    id: 'everything',
+    id: '_all:everything',
     url: 'https://hooks.example.com/',
     types: ['*'],
     names: ['*'],

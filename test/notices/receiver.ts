@@ -43,7 +43,7 @@ export async function receiveHttps(listener: RequestListener): Promise<Receiver 
 }
 
 /** Made anew each time, so that no key lies in the repository. */
-function selfSigned(): { key: string; cert: string } {
+export function selfSigned(): { key: string; cert: string } {
   const request = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost';
   const name = ['-addext', 'subjectAltName=DNS:localhost,DNS:hooks.example.com'];
   const pem = execFileSync('openssl', [...request.split(' '), ...name, '-keyout', '-', '-out', '-'], {

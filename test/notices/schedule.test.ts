@@ -79,7 +79,7 @@ describe('judge', () => {
   });
 
   it('disables what is gone', () => {
-    expect(judge({ status: 410, retryAfter: '60' }, NOW)).toEqual({ kind: 'disabled', status: 410 });
+    expect(judge({ status: 410, retryAfter: '60' }, NOW)).toEqual({ kind: 'gone', status: 410 });
   });
 
   it.each([429, 502, 503, 504])('waits as %d asks', (status) => {

@@ -49,4 +49,3 @@ export function resolver(...answers: LookupAddress[][]) {
 }
 
 export const loopback: LookupAddress = { address: '127.0.0.1', family: 4 };
-export const publicAddress: LookupAddress = { address: '93.184.216.34', family: 4 };

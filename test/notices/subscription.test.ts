@@ -1,17 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  DISABLED_AFTER_MS,
-  type Subscription,
-  signingSecretsAt,
-  subscriptionSchema,
-  wants,
-  withHealth,
-} from '../../lib/notices/subscription.ts';
+import { signingSecretsAt, subscriptionSchema, wants } from '../../lib/notices/subscription.ts';
 import { disabled, expiring, NEW_SECRET, OLD_SECRET, rotated, subscriptionOf } from './events.ts';
 
 const NOW = Date.UTC(2026, 10, 21);
-const HOUR = 3_600_000;
 
 const nameCharacter = fc.constantFrom(...'ab.-_*');
 const plainName = fc.string({ unit: fc.constantFrom(...'ab.-_'), minLength: 1, maxLength: 12 });
@@ -80,9 +72,42 @@ describe('wants', () => {
     expect(wants(off, rotated('app'))).toBe(false);
   });
 
+  it('is never so for a test, which is recorded for the one that it is for', () => {
+    const test = {
+      ...disabled('_all:other'),
+      type: 'subscription.test',
+      data: { subscription: '_all:other' },
+    } as const;
+
+    expect(wants(subscriptionOf({ id: '_all:me' }), test)).toBe(false);
+  });
+
+  it('is limited to what concerns the consumer whose subscription it is', () => {
+    const mine = subscriptionOf({ id: 'api-gateway:mine' });
+
+    expect(wants(mine, rotated('app', ['inference-service', 'api-gateway']))).toBe(true);
+    expect(wants(mine, rotated('app', ['inference-service']))).toBe(false);
+    // A secret of that name is not one that the consumer uses.
+    expect(wants(mine, rotated('api-gateway', []))).toBe(false);
+    expect([wants(mine, expiring('api-gateway')), wants(mine, expiring('api-gateway-2'))]).toEqual([
+      true,
+      false,
+    ]);
+    expect(wants(mine, disabled('api-gateway:other'))).toBe(true);
+    expect(wants(mine, disabled('inference-service:other'))).toBe(false);
+    expect(wants(mine, disabled('_all:ops'))).toBe(false);
+  });
+
+  it.each(['mine', ':x', 'Api:x', 'api gateway:x', 'a:b/c', '_every:x', '_all:', '../x:y', 'a:b:c'])(
+    'has no id %j',
+    (id) => {
+      expect(subscriptionSchema.safeParse(subscriptionOf({ id })).success).toBe(false);
+    },
+  );
+
   it('is never so for its own end, which could only be told where nobody listens', () => {
-    expect(wants(subscriptionOf({ id: 'me' }), disabled('me'))).toBe(false);
-    expect(wants(subscriptionOf({ id: 'me' }), disabled('other'))).toBe(true);
+    expect(wants(subscriptionOf({ id: '_all:me' }), disabled('_all:me'))).toBe(false);
+    expect(wants(subscriptionOf({ id: '_all:me' }), disabled('_all:other'))).toBe(true);
   });
 });
 
@@ -108,49 +133,5 @@ describe('signing secrets', () => {
 
     expect(error?.issues.map(({ path }) => path.join('.'))).toEqual(['secrets.0.secret']);
     expect(JSON.stringify(error)).not.toContain('canary');
-  });
-});
-
-describe('withHealth', () => {
-  const attempts = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 40 * HOUR })), {
-    maxLength: 60,
-  });
-
-  it('remembers since when it fails, and forgets it with the first success', () => {
-    const fresh = subscriptionOf();
-    const failing = withHealth(fresh, false, NOW);
-
-    expect(failing.failing_since).toBe(NOW);
-    expect(withHealth(failing, true, NOW + 1).failing_since).toBeUndefined();
-  });
-
-  it('writes on a change only', () => {
-    const fresh = subscriptionOf();
-    const failing = withHealth(fresh, false, NOW);
-
-    expect(withHealth(fresh, true, NOW)).toBe(fresh);
-    expect(withHealth(failing, false, NOW + DISABLED_AFTER_MS - 1)).toBe(failing);
-  });
-
-  it('disables exactly what has failed for five days on end', () => {
-    fc.assert(
-      fc.property(attempts, (history) => {
-        let subscription: Subscription = subscriptionOf();
-        let since: number | undefined;
-        let expected: number | undefined;
-        let now = NOW;
-        for (const [delivered, later] of history) {
-          now += later;
-          since = delivered ? undefined : (since ?? now);
-          if (since !== undefined && now - since >= 5 * 24 * HOUR) expected ??= now;
-          subscription = withHealth(subscription, delivered, now);
-          // A disabled one gets no more attempts.
-          if (expected !== undefined) break;
-        }
-        expect(subscription.disabled).toEqual(
-          expected === undefined ? undefined : { at: expected, reason: 'failing' },
-        );
-      }),
-    );
   });
 });

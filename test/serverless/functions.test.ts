@@ -55,6 +55,13 @@ describe('the functions of serverless.yml', () => {
     },
   );
 
+  it('are told alike what form an outcome has on the bus: the plain one, by default', () => {
+    const forms = each.map(([name, { environment }]) => [name, environment.LEASEKEEPER_CLOUDEVENTS]);
+    expect(forms.map(([name, form]) => [name, form === undefined ? undefined : filledIn(form)])).toEqual(
+      each.map(([name, { environment }]) => [name, environment.LEASEKEEPER_BUS ? 'false' : undefined]),
+    );
+  });
+
   it('hold no secret in their environment', () => {
     const set = each.flatMap(([, { environment }]) =>
       Object.keys({ ...provider.environment, ...environment }),

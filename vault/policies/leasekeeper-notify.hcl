@@ -1,21 +1,31 @@
 # notify sends signed notices. It reads the signing secrets of subscriptions, and no other secret.
 
-# Endpoint, filter, signing secrets; `update` records that an endpoint failed or recovered.
+# Endpoint, filter, signing secrets; `update` records that an endpoint failed or recovered. One folder for each owner.
 path "${state}/data/subscriptions/*" {
   capabilities = ["read", "update"]
 }
 
-path "${state}/metadata/subscriptions" {
+# Vault takes `+` for no name at all, too: the folder of the owners itself.
+path "${state}/metadata/subscriptions/+" {
   capabilities = ["list"]
 }
 
-# Each notice with its attempts; removed with its metadata once it is no longer needed for replay.
-path "${state}/data/deliveries/*" {
+# Each event with its notices and their attempts; removed with its metadata once it is no longer needed for replay.
+path "${state}/data/dispatches/*" {
   capabilities = ["create", "read", "update"]
 }
 
-path "${state}/metadata/deliveries/*" {
-  capabilities = ["delete"]
+path "${state}/metadata/dispatches/*" {
+  capabilities = ["delete", "list"]
+}
+
+# Events that are gathered into one notice. `update`, so that an event that is there already is told by check-and-set.
+path "${state}/data/batches/*" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${state}/metadata/batches/*" {
+  capabilities = ["delete", "list"]
 }
 
 # The book of deliveries.

@@ -17,16 +17,31 @@ path "${state}/data/supplied/*" {
   capabilities = ["create", "update"]
 }
 
+# Everybody's subscriptions, one folder for each owner. The list of owners is the folder itself, with a slash.
 path "${state}/data/subscriptions/*" {
   capabilities = ["create", "read", "update"]
 }
 
-path "${state}/metadata/subscriptions" {
+path "${state}/metadata/subscriptions/*" {
+  capabilities = ["delete", "list"]
+}
+
+# Tests, replays and the log of attempts by command.
+path "${state}/data/dispatches/*" {
+  capabilities = ["create", "read", "update"]
+}
+
+path "${state}/metadata/dispatches/*" {
   capabilities = ["list"]
 }
 
-path "${state}/metadata/subscriptions/*" {
-  capabilities = ["delete"]
+path "${state}/data/agenda/deliveries/about" {
+  capabilities = ["read"]
+}
+
+# `update` is for a message whose first answer was lost, as below.
+path "${state}/data/agenda/deliveries/inbox/*" {
+  capabilities = ["create", "update"]
 }
 
 # Sends a worker to a changed managed secret.

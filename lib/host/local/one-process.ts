@@ -18,7 +18,7 @@ import { VaultClient, type VaultExchange } from '../../vault/client.ts';
 import { createTransport } from '../../vault/transport.ts';
 import type { Config } from '../config.ts';
 import { countExchanges } from '../exchange-metrics.ts';
-import type { FunctionHost } from '../function-host.ts';
+import type { BackgroundHost } from '../function-host.ts';
 import type { FunctionName } from '../identities.ts';
 import { type Parts, wireFetch, wireManage, wireNotify, wireRenew, wireRotate, wireScan } from '../wire.ts';
 import { startHttpServer } from './http-server.ts';
@@ -81,11 +81,16 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
     fetch: wireFetch(parts),
     manage: wireManage(parts),
   };
-  const hostOf = <D>(dependencies: D): FunctionHost<D> => ({
+  const background = new Set<Promise<void>>();
+  const hostOf = <D>(dependencies: D): BackgroundHost<D> => ({
     logger,
     now: Date.now,
     flushMetrics: () => Promise.resolve(),
     dependencies: () => dependencies,
+    background: async (work) => {
+      background.add(work);
+      void work.finally(() => background.delete(work));
+    },
   });
   const scan = scanFunction(hostOf(wired.scan));
   const renew = renewFunction(hostOf(wired.renew));
@@ -101,6 +106,8 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
     { prefix: '/healthz', handler: async () => healthAnswer(health, config.scanIntervalMs) },
     { prefix: '/metrics', handler: async () => textAnswer(await metrics.text(), metrics.contentType) },
     { prefix: '/v1/managed', handler: (event) => manage(event, localContext('manage')) },
+    { prefix: '/v1/subscriptions', handler: (event) => manage(event, localContext('manage')) },
+    { prefix: '/v1/schemas', handler: (event) => manage(event, localContext('manage')) },
     // Acknowledgements; secrets themselves are only ever read, by fetch.
     { prefix: '/v1/secrets', method: 'POST', handler: (event) => manage(event, localContext('manage')) },
     { prefix: '/v1', handler: (event) => fetch(event, localContext('fetch')) },
@@ -122,6 +129,7 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
       await schedule.close();
       await http.close();
       await bus.close();
+      await Promise.all(background);
       await wired.notify.sender.close();
       await Promise.all(Object.values(wired).map(({ session }) => giveBack(session, logger)));
       await client.close();

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { NoticeStore } from '../../notices/notice-store.ts';
 import { createSigningSecret } from '../../notices/signature.ts';
-import type { Subscription } from '../../notices/subscription.ts';
+import { EVERYBODY, type Subscription } from '../../notices/subscription.ts';
 import type { KvStore } from '../../vault/kv-store.ts';
 
 /** The sample's one subscription. */
-export const SAMPLE_SUBSCRIPTION = 'sample';
+export const SAMPLE_SUBSCRIPTION = `${EVERYBODY}:sample`;
 
 /** The signing secret of the sample's subscription: the one in Vault, else a new one. */
 export async function signingSecretOf(store: KvStore): Promise<string> {

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Secret } from '../../telemetry/secret.ts';
 import type { Vault, VaultAnswer } from '../../vault/client.ts';
 import { isVaultError } from '../../vault/errors.ts';
-import { compare, type Difference, toleratedMembers } from './compare.ts';
+import { compare, type Difference, updateOf } from './compare.ts';
 import { SetupError } from './setup-error.ts';
 import type { ReadBack, SetupCall, SetupStep, SetupValue } from './step.ts';
 
@@ -59,7 +59,7 @@ async function applyStep(vault: Vault, step: SetupStep, options: ApplyOptions): 
   if (!options.update || !step.ours) {
     return { ...report, outcome: 'different', differences: found.differences };
   }
-  await write(vault, keeping(step, toleratedMembers(step.read, body)));
+  await write(vault, updateOf(step, body));
   return { ...report, outcome: 'updated', differences: found.differences };
 }
 
@@ -74,13 +74,6 @@ async function readBack(vault: Vault, read: ReadBack): Promise<unknown> {
 async function write(vault: Vault, call: SetupCall): Promise<void> {
   const { method, path } = call;
   await onceUpgraded(() => vault.request({ method, path, body: exposed(call.body), repeatable: false }));
-}
-
-function keeping(step: SetupStep, members: readonly string[]): SetupCall {
-  const field = step.read.tolerates?.field;
-  const list = field === undefined ? undefined : step.write.body[field];
-  if (field === undefined || !Array.isArray(list) || members.length === 0) return step.write;
-  return { ...step.write, body: { ...step.write.body, [field]: [...list, ...members] } };
 }
 
 /** The one place where the secrets of a plan come out. */

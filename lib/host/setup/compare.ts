@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { Secret } from '../../telemetry/secret.ts';
-import type { ReadBack, SetupValue } from './step.ts';
+import { type PolicyRule, rulesIn, withoutRules, withRules } from './policy-rules.ts';
+import type { ReadBack, SetupCall, SetupStep, SetupValue, ToleratedRules } from './step.ts';
 
 /** One field that is not as it should be. Holds no secret: secret fields are never read back. */
 export interface Difference {
@@ -24,13 +25,44 @@ export function compare(read: ReadBack, body: unknown): Comparison {
   return { kind: 'different', differences };
 }
 
-/** Members of a tolerated list that are there and not wanted: an update keeps them. */
-export function toleratedMembers(read: ReadBack, body: unknown): readonly string[] {
-  if (read.tolerates === undefined) return [];
-  const { field, prefix } = read.tolerates;
-  const list = valueAt(body, [...read.at, field]);
-  const members = Array.isArray(list) ? list.filter((one) => typeof one === 'string') : [];
+/** A rule for more than one path is never tolerated. */
+const PLAIN_NAME = /^[\w.-]+$/;
+
+/** What an update writes over what is there: it keeps what is tolerated. Pure. */
+export function updateOf({ read, write }: Pick<SetupStep, 'read' | 'write'>, body: unknown): SetupCall {
+  const there = valueAt(body, read.at);
+  const changes = Object.entries(write.body).map(
+    ([field, value]) => [field, keepingTolerated(read, field, value, valueAt(there, [field]))] as const,
+  );
+  return { ...write, body: Object.fromEntries(changes) };
+}
+
+function keepingTolerated(read: ReadBack, field: string, value: SetupValue, there: unknown): SetupValue {
+  if (Array.isArray(value)) return [...value, ...toleratedMembers(read, field, there)];
+  const { toleratesRules: rules } = read;
+  if (rules?.field !== field || typeof value !== 'string' || typeof there !== 'string') return value;
+  return withRules(value, toleratedRules(rules, there));
+}
+
+/** Members of a tolerated list that are there and not wanted. */
+function toleratedMembers(read: ReadBack, field: string, list: unknown): readonly string[] {
+  const prefix = read.tolerates?.field === field ? read.tolerates.prefix : undefined;
+  if (prefix === undefined || !Array.isArray(list)) return [];
+  const members = list.filter((one) => typeof one === 'string');
   return members.filter((one) => one.startsWith(prefix) && !isWanted(read, field, one));
+}
+
+function toleratedRules(
+  { under, capabilities, except }: ToleratedRules,
+  policy: string,
+): readonly PolicyRule[] {
+  return rulesIn(policy).filter(
+    ({ path, capabilities: found }) =>
+      path.startsWith(under) &&
+      PLAIN_NAME.test(path.slice(under.length)) &&
+      !except.includes(path) &&
+      isSame(capabilities, found),
+  );
 }
 
 function isWanted(read: ReadBack, field: string, member: string): boolean {
@@ -41,17 +73,30 @@ function isWanted(read: ReadBack, field: string, member: string): boolean {
 function differencesIn(read: ReadBack, there: unknown): readonly Difference[] {
   return Object.entries(read.wanted).flatMap(([field, wanted]) => {
     const found = withoutTolerated(read, field, valueAt(there, [field]));
-    if (isSame(wanted, found)) return [];
+    if (isSame(inOrder(read, field, wanted), inOrder(read, field, found))) return [];
     return [{ field, there: shown(found), wanted: shown(wanted) }];
   });
 }
 
 function withoutTolerated(read: ReadBack, field: string, value: unknown): unknown {
-  const prefix = read.tolerates?.field === field ? read.tolerates.prefix : undefined;
-  if (prefix === undefined || !Array.isArray(value)) return value;
-  return value.filter(
-    (one) => typeof one !== 'string' || !one.startsWith(prefix) || isWanted(read, field, one),
-  );
+  const { toleratesRules: rules } = read;
+  if (rules?.field === field && typeof value === 'string') {
+    const paths = toleratedRules(rules, value).map(({ path }) => path);
+    return withoutRules(value, ({ path }) => paths.includes(path));
+  }
+  if (!Array.isArray(value)) return value;
+  const tolerated = toleratedMembers(read, field, value);
+  return value.filter((one) => !tolerated.includes(one));
+}
+
+/** The rules that were written by several plans stand in the order of these plans. */
+function inOrder<Value>({ toleratesRules: rules }: ReadBack, field: string, value: Value): Value | string {
+  if (rules?.field !== field || typeof value !== 'string') return value;
+  const isOne = ({ path }: PolicyRule) => path.startsWith(rules.under);
+  const sorted = rulesIn(value)
+    .filter(isOne)
+    .toSorted((a, b) => (a.path < b.path ? -1 : 1));
+  return withRules(withoutRules(value, isOne), sorted);
 }
 
 function isAsMade(factory: Readonly<Record<string, SetupValue>>, there: unknown): boolean {

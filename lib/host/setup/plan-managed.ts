@@ -14,7 +14,7 @@ const TOKEN_ROLE_PREFIX = 'leasekeeper-';
 const UNPUBLISHED = '# One managed secret that is published nowhere, for rotate.\n';
 
 /**
- * What each managed secret needs in Vault, whatever its kind, and what its consumers need to acknowledge it. `own` are the rules of
+ * What each managed secret needs in Vault, whatever its kind, and what its consumers need. `own` are the rules of
  * rotate's own policy. Pure. Throws SetupError.
  */
 export function planManaged(options: SetupOptions, own: readonly PolicyRule[]): readonly SetupStep[] {
@@ -92,17 +92,38 @@ function consumersOf({ managed, consumers = [] }: SetupOptions): readonly string
   return [...new Set([...managed.flatMap((secret) => secret.consumers), ...consumers])].toSorted();
 }
 
-/** Lets a consumer acknowledge. The roles of services are not ours to change, so the title says who is to be given it. */
+/**
+ * Lets a consumer acknowledge, subscribe, and read the state of the secrets that name it. The roles of services are not ours to change, so
+ * the title says who is to be given it. What was prepared for secrets of which this plan says nothing stays.
+ */
 function consumerStep(options: SetupOptions, consumer: string): SetupStep {
+  const documentRule = ({ name }: ManagedAccess) =>
+    ruleOf(
+      { under: 'state-data', path: `secrets/${safeName(name)}`, capabilities: ['read'] },
+      options,
+      options.authNamespace,
+    );
+  const named = options.managed.filter(({ consumers }) => consumers.includes(consumer));
+  const state = within(options.authNamespace, options.state);
+  const template = renderPolicy(options.templates['leasekeeper-consumer'], { state, consumer });
   const step = policyStep(
     options.authNamespace,
     `leasekeeper-consumer-${safeName(consumer)}`,
-    renderPolicy(options.templates['leasekeeper-consumer'], {
-      state: within(options.authNamespace, options.state),
-      consumer,
-    }),
+    withRules(template, named.map(documentRule)),
   );
-  return { ...step, title: `${step.title}, to be given to the role of ${consumer}` };
+  return {
+    ...step,
+    title: `${step.title}, to be given to the role of ${consumer}`,
+    read: {
+      ...step.read,
+      toleratesRules: {
+        field: 'policy',
+        under: `${joinPath(state, 'data/secrets')}/`,
+        capabilities: ['read'],
+        except: options.managed.map((secret) => documentRule(secret).path),
+      },
+    },
+  };
 }
 
 function checkTokenRoles(managed: readonly ManagedAccess[]): void {

@@ -34,6 +34,14 @@ export function withRules(policy: string, rules: readonly PolicyRule[]): string 
   return [widened, ...wanted.filter(({ path }) => !there.has(path)).map(hclOf)].join('\n');
 }
 
+/** The policy without some of its rules: what `withRules` added is gone without a trace. */
+export function withoutRules(policy: string, isGone: (rule: PolicyRule) => boolean): string {
+  return policy.replace(new RegExp(`\\n${RULE.source}`, RULE.flags), (text) => {
+    const [rule] = rulesIn(text);
+    return rule !== undefined && isGone(rule) ? '' : text;
+  });
+}
+
 /**
  * The rules, none of which takes anything away. Of all rules that match a path Vault follows only the closest, so one for a single path
  * would hide what a rule with `*` in another policy of the same token allows there.

@@ -30,6 +30,18 @@ export interface ReadBack {
   readonly factory?: SetupBody;
   /** Further members of a list that are neither wanted nor a difference; an update keeps them. */
   readonly tolerates?: { readonly field: string; readonly prefix: string };
+  /** The same for the rules of a policy. */
+  readonly toleratesRules?: ToleratedRules;
+}
+
+/** Rules of a policy for one name each under a path, with these capabilities, whatever their order. */
+export interface ToleratedRules {
+  /** The field that holds the policy. */
+  readonly field: string;
+  readonly under: string;
+  readonly capabilities: readonly string[];
+  /** Paths that are not tolerated: there they are wanted, or too much. */
+  readonly except: readonly string[];
 }
 
 /** One thing that a prepared Vault has. Pure data: carried out by apply-plan.ts, printed by print-plan.ts. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { compare, toleratedMembers } from '../../../lib/host/setup/compare.ts';
+import { compare, updateOf } from '../../../lib/host/setup/compare.ts';
+import { withRules } from '../../../lib/host/setup/policy-rules.ts';
 import type { ReadBack, SetupBody } from '../../../lib/host/setup/step.ts';
 
 const read = (wanted: SetupBody, further: Partial<ReadBack> = {}): ReadBack => ({
@@ -64,8 +65,50 @@ describe('comparing what is there', () => {
     expect(kind(wanted, there('rotate', 'managed-a', 'managed-b'), { tolerates })).toBe('same');
     expect(kind(wanted, there('rotate', 'managed-b'), { tolerates })).toBe('different');
     expect(kind(wanted, there('rotate', 'managed-a', 'admin'), { tolerates })).toBe('different');
+    const write = { method: 'POST', path: 'x', body: { ...wanted, ttl: 60 } } as const;
     expect(
-      toleratedMembers(read(wanted, { tolerates }), { data: there('rotate', 'managed-b', 'admin') }),
-    ).toEqual(['managed-b']);
+      updateOf({ read: read(wanted, { tolerates }), write }, { data: there('rotate', 'managed-b', 'admin') }),
+    ).toEqual({ ...write, body: { token_policies: ['rotate', 'managed-a', 'managed-b'], ttl: 60 } });
+  });
+
+  describe('of the rules of a policy', () => {
+    const rule = (path: string, capabilities: readonly string[] = ['read']) => ({ path, capabilities });
+    const own = withRules('# Of one.\n', [rule('state/acks/a', ['read', 'update'])]);
+    const policy = (...rules: ReturnType<typeof rule>[]) => ({ policy: withRules(own, rules) });
+    const toleratesRules = {
+      field: 'policy',
+      under: 'state/secrets/',
+      capabilities: ['read'],
+      except: ['state/secrets/b', 'state/secrets/c'],
+    };
+    const wanted = policy(rule('state/secrets/b'));
+    const comparedWith = (there: { policy: string }) => kind(wanted, there, { toleratesRules });
+
+    it('tolerates those that another plan wrote, in any order', () => {
+      expect(comparedWith(policy(rule('state/secrets/b'), rule('state/secrets/x')))).toBe('same');
+      expect(comparedWith(policy(rule('state/secrets/x'), rule('state/secrets/b')))).toBe('same');
+      expect(comparedWith(policy(rule('state/secrets/x')))).toBe('different');
+      const [b, c] = [rule('state/secrets/b'), rule('state/secrets/c')];
+      expect(kind(policy(b, c), policy(c, b), { toleratesRules })).toBe('same');
+    });
+
+    it.each([
+      ['this plan knows better', rule('state/secrets/c')],
+      ['allows more', rule('state/secrets/x', ['read', 'update'])],
+      ['is for many', rule('state/secrets/*')],
+      ['is for many', rule('state/secrets/+')],
+      ['is for many', rule('state/secrets/x*')],
+      ['is for what lies deeper', rule('state/secrets/x/y')],
+      ['is elsewhere', rule('state/pending/x')],
+    ])('tolerates none that %s: %j', (_why, more) => {
+      expect(comparedWith(policy(rule('state/secrets/b'), more))).toBe('different');
+    });
+
+    it('keeps them when it updates, and nothing else', () => {
+      const write = { method: 'PUT', path: 'x', body: wanted } as const;
+      const there = policy(rule('state/secrets/x'), rule('state/secrets/c'), rule('state/pending/x'));
+      const updated = updateOf({ read: read(wanted, { toleratesRules }), write }, { data: there });
+      expect(updated.body).toEqual(policy(rule('state/secrets/b'), rule('state/secrets/x')));
+    });
   });
 });

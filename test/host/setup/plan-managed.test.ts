@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { compare } from '../../../lib/host/setup/compare.ts';
 import type { KnownRight, ManagedAccess, SetupOptions } from '../../../lib/host/setup/options.ts';
 import { planSetup } from '../../../lib/host/setup/plan.ts';
 import { readPolicyTemplates } from '../../../lib/host/setup/policy-files.ts';
@@ -150,7 +151,48 @@ describe('consumers', () => {
     );
     expect(policyAt('root/sys/policies/acl/leasekeeper-consumer-api', plan)).toEqual([
       'leasekeeper/data/acks/+/api: create read update',
+      'leasekeeper/data/subscriptions/api/*: create read update',
+      'leasekeeper/metadata/subscriptions/api: list',
+      'leasekeeper/metadata/subscriptions/api/*: delete',
+      'leasekeeper/data/secrets/app: read',
+      'leasekeeper/data/secrets/other: read',
     ]);
+  });
+
+  it('may read the state of the secrets that name them, and of no others', () => {
+    const managed = [
+      { ...bare, consumers: ['web'] },
+      { ...bare, name: 'other', consumers: ['api'] },
+    ];
+    const plan = planSetup({ ...options, managed, consumers: ['batch'] });
+    const secretsOf = (consumer: string) =>
+      policyAt(`root/sys/policies/acl/leasekeeper-consumer-${consumer}`, plan).filter((rule) =>
+        rule.includes('/secrets/'),
+      );
+    expect(secretsOf('web')).toEqual(['leasekeeper/data/secrets/app: read']);
+    expect(secretsOf('api')).toEqual(['leasekeeper/data/secrets/other: read']);
+    expect(secretsOf('batch')).toEqual([]);
+  });
+
+  it('keep what another plan has written of other secrets, but of none that this one knows', () => {
+    const known = [
+      { ...bare, consumers: ['web'] },
+      { ...bare, name: 'other' },
+    ];
+    const stepOf = (managed: readonly ManagedAccess[]) => {
+      const found = planSetup({ ...options, managed, consumers: ['web'] }).find(({ title }) =>
+        title.includes('leasekeeper-consumer-web'),
+      );
+      if (found === undefined) throw new Error('no policy');
+      return found;
+    };
+    const there = (...names: string[]) => ({
+      data: stepOf(names.map((name) => ({ ...bare, name, consumers: ['web'] }))).write.body,
+    });
+    const { read } = stepOf(known);
+    expect(compare(read, there('app', 'elsewhere')).kind).toBe('same');
+    expect(compare(read, there('elsewhere')).kind).toBe('different');
+    expect(compare(read, there('app', 'other')).kind).toBe('different');
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { hidingNothing, rulesIn, withRules } from '../../../lib/host/setup/policy-rules.ts';
+import { hidingNothing, rulesIn, withoutRules, withRules } from '../../../lib/host/setup/policy-rules.ts';
 
 const rule = (path: string, capabilities: string) =>
   `path "${path}" {\n  capabilities = [${capabilities}]\n}\n`;
@@ -24,6 +24,19 @@ describe('rules of a policy', () => {
       `# One.\n${rule('a', '"create", "read"')}\n# Two.\n${rule('b/*', '"list", "update"')}\n${rule('c', '"read", "update"')}`,
     );
     expect(withRules(policy, [])).toBe(policy);
+  });
+
+  it('are taken out again without a trace', () => {
+    const more = ['c', 'd', 'e'].map((path) => ({ path, capabilities: ['read'] }));
+    const wide = withRules(policy, more);
+    expect(withoutRules(wide, ({ path }) => path === 'd')).toBe(
+      withRules(
+        policy,
+        more.filter(({ path }) => path !== 'd'),
+      ),
+    );
+    expect(withoutRules(wide, ({ path }) => 'cde'.includes(path))).toBe(policy);
+    expect(withoutRules(wide, () => false)).toBe(wide);
   });
 
   it('keep to their parameters, unless another rule of the path takes any', () => {

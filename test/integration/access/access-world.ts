@@ -112,6 +112,8 @@ export interface FunctionsOptions {
   readonly callerMount?: string;
   /** In place of one that takes everything. */
   readonly bus?: Bus;
+  /** Takes every line of the log; none is written when left out. */
+  readonly log?: string[];
 }
 
 export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}): Functions {
@@ -146,7 +148,11 @@ export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}
       },
     },
     metrics: noMetrics,
-    logger: createLogger({ level: 'silent', name: 'test' }),
+    logger: createLogger({
+      level: options.log === undefined ? 'silent' : 'trace',
+      name: 'test',
+      destination: { write: (line) => void options.log?.push(line) },
+    }),
     audit: createAudit({ write: (line) => audited.push(line) }),
     identityOf: (name: FunctionName) =>
       tokenAuth(new Secret(world.identities[name === 'manage' ? name : 'fetch'])),

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
+import * as z from 'zod';
 import { readConfig } from '../../../lib/host/config.ts';
 import { type OneProcess, startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { createLogger } from '../../../lib/telemetry/log.ts';
@@ -75,6 +76,20 @@ it('shows operators what is managed, behind the same address', async () => {
   expect([answer.status, await answer.json()]).toEqual([200, { managed: [] }]);
 });
 
+it('has subscriptions behind the same address, by ids with a colon', async () => {
+  const headers = { 'x-vault-token': world.rootToken };
+  const where = `${host.address}/v1/subscriptions`;
+  const body = JSON.stringify({ consumer: 'gateway', url: 'https://hooks.example.com/over-http' });
+  const made = await fetch(where, { method: 'POST', headers, body });
+  const { id } = z.looseObject({ id: z.string() }).parse(await made.json());
+
+  expect([made.status, (await fetch(`${where}/${id}`, { headers })).status]).toEqual([201, 200]);
+  const encoded = await fetch(`${where}/${encodeURIComponent(id)}/notices`, { headers });
+  expect([encoded.status, await encoded.json()]).toEqual([200, { notices: [] }]);
+  const ended = await fetch(`${where}/${id}`, { method: 'DELETE', headers });
+  expect([ended.status, await ended.text()]).toEqual([204, '']);
+});
+
 it('takes acknowledgements beside secrets, and reads what is at such a path', async () => {
   const { request } = admin(inject);
   await request('POST', `${world.namespace}/app/data/acks`, { data: { word: 'plain' } });
@@ -92,6 +107,18 @@ it('takes acknowledgements beside secrets, and reads what is at such a path', as
   await until(() => asked.some((path) => path.endsWith('/data/secrets/app')));
   const elsewhere = await fetch(`${where}/more`, { method: 'POST', headers: own(), body });
   expect(await elsewhere.json()).toMatchObject({ status: 404, code: 'route_unknown' });
+});
+
+it('serves schemas to whoever asks, without Vault', async () => {
+  const list = z
+    .object({ schemas: z.array(z.object({ $id: z.string(), path: z.string() })).min(10) })
+    .parse(await (await fetch(`${host.address}/v1/schemas`)).json());
+  for (const { $id, path } of list.schemas) {
+    const answer = await fetch(host.address + path);
+    expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ $id })]);
+  }
+  expect((await fetch(`${host.address}/v1/schemas`, { method: 'POST' })).status).toBe(404);
+  expect(asked).toEqual([]);
 });
 
 it('serves its metrics', async () => {

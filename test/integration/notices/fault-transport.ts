@@ -31,3 +31,16 @@ export function nthWrite(folder: string, n: number): Fault {
     return count === n;
   };
 }
+
+/** Takes down what is asked of Vault: `GET /v1/…`. */
+export function recordingExchanges() {
+  const requests: string[] = [];
+  const transport = (real: Transport): Transport => ({
+    exchange: (request) => {
+      requests.push(`${request.method} ${request.path}`);
+      return real.exchange(request);
+    },
+    close: () => real.close(),
+  });
+  return { requests, transport };
+}

@@ -4,19 +4,20 @@ import { text } from 'node:stream/consumers';
 import { Webhook } from 'standardwebhooks';
 import { inject, onTestFinished, vi } from 'vitest';
 import type { Bus } from '../../../lib/bus/bus.ts';
-import type { LeasekeeperEvent } from '../../../lib/bus/events.ts';
-import type { DeliverDependencies } from '../../../lib/notices/deliver.ts';
-import type { Delivery } from '../../../lib/notices/delivery.ts';
+import type { LeasekeeperEvent, Outcome } from '../../../lib/bus/events.ts';
+import { type Dispatch, keyOf } from '../../../lib/notices/dispatch.ts';
+import { workOnDue } from '../../../lib/notices/due.ts';
 import { NoticeStore } from '../../../lib/notices/notice-store.ts';
-import type { RecordDependencies } from '../../../lib/notices/record.ts';
+import { type NotifyDependencies, openNotify } from '../../../lib/notices/notify.ts';
 import { createSender } from '../../../lib/notices/sender.ts';
 import { createSigningSecret } from '../../../lib/notices/signature.ts';
 import type { Subscription } from '../../../lib/notices/subscription.ts';
 import { noMetrics } from '../../../lib/telemetry/no-metrics.ts';
 import type { Transport } from '../../../lib/vault/transport.ts';
+import { TIME } from '../../notices/events.ts';
 import { receiveHttp } from '../../notices/receiver.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
-import { openWorld, type World } from '../../support/world.ts';
+import { openWorld, type World, type WorldDescription } from '../../support/world.ts';
 
 /** One POST that a receiver got. Its signature has been verified. */
 export interface Received {
@@ -24,6 +25,7 @@ export interface Received {
   readonly type: string;
   /** By the clock of the world. */
   readonly at: number;
+  readonly body: unknown;
 }
 
 /** Clock, receivers and workers of one test, on a state mount of its own. */
@@ -36,12 +38,26 @@ export interface NoticeWorld {
   readonly errors: unknown[];
   readonly published: LeasekeeperEvent[];
   /** A worker, as another process would be: with a connection to Vault of its own. */
-  worker(options?: WorkerOptions): RecordDependencies & DeliverDependencies;
+  worker(options?: WorkerOptions): NotifyDependencies;
   /** An endpoint that verifies each notice with the official package, and is subscribed. */
   subscribe(answer: Answer, changes?: Partial<Subscription>): Promise<Received[]>;
-  delivery(id: string): Promise<Delivery | undefined>;
-  /** The hint of a delivery in the agenda; undefined when it has none. */
-  hint(id: string): Promise<{ due: number } | undefined>;
+  /** What Vault has of an event. */
+  dispatch(event: Outcome): Promise<Dispatch | undefined>;
+  /** The hint of an event's dispatch, or of that id; undefined when it has none. */
+  hint(of: Outcome | string): Promise<{ due: number } | undefined>;
+  /** Everything in the agenda, by id. */
+  hints(): Promise<ReadonlyMap<string, { due: number }>>;
+}
+
+/** Records an event and waits until its first attempts have ended. */
+export async function send(worker: NotifyDependencies, event: Outcome): Promise<void> {
+  const { delivered } = await worker.recorder.record(event);
+  await delivered;
+}
+
+/** What a scan would send a worker to. */
+export function deliverDue(worker: NotifyDependencies): Promise<number> {
+  return workOnDue(worker, { shard: 0 });
 }
 
 export interface WorkerOptions {
@@ -59,7 +75,8 @@ export const status =
   (response) =>
     response.writeHead(code, headers).end();
 
-export async function createNoticeWorld(): Promise<NoticeWorld> {
+/** A state mount with an empty book of deliveries, and nothing else. */
+export async function createNoticeState(): Promise<WorldDescription> {
   const { request, address, rootToken } = admin(inject);
   const stateMount = uniqueName('state');
   await request('POST', `sys/mounts/${stateMount}`, { type: 'kv', options: { version: '2' } });
@@ -67,7 +84,15 @@ export async function createNoticeWorld(): Promise<NoticeWorld> {
   const { host, port, database } = inject('postgres');
   const postgres = { host, port, database };
   const described = { address, rootToken, stateMount, namespace: 'none', rolePrefix: 'none', postgres };
-  const clock = { now: Date.UTC(2030, 0, 1) };
+  const world = openWorld(described);
+  await world.deliveries.create(1);
+  await world.close();
+  return described;
+}
+
+export async function createNoticeWorld(): Promise<NoticeWorld> {
+  const described = await createNoticeState();
+  const clock = { now: Date.parse(TIME) };
   const now = () => clock.now;
   const open = (transport?: WorkerOptions['transport']) => {
     const opened = openWorld(described, { now, ...(transport === undefined ? {} : { transport }) });
@@ -75,7 +100,6 @@ export async function createNoticeWorld(): Promise<NoticeWorld> {
     return opened;
   };
   const world = open();
-  await world.deliveries.create(1);
   const notices = new NoticeStore(world.store);
   const slept: number[] = [];
   const errors: unknown[] = [];
@@ -86,6 +110,7 @@ export async function createNoticeWorld(): Promise<NoticeWorld> {
       return new Set(events.map(({ id }) => id));
     },
   };
+  const hints = async () => (await world.deliveries.visit(0, () => ({}))).state.entries;
   return {
     world,
     notices,
@@ -97,7 +122,7 @@ export async function createNoticeWorld(): Promise<NoticeWorld> {
       const opened = open(transport);
       const sender = createSender({ allow: ['http://127.0.0.1'], timeoutMs });
       onTestFinished(() => sender.close());
-      return {
+      return openNotify({
         notices: new NoticeStore(opened.store),
         book: opened.deliveries,
         bus,
@@ -110,29 +135,28 @@ export async function createNoticeWorld(): Promise<NoticeWorld> {
           clock.now += ms;
         },
         onError: (error) => errors.push(error),
-      };
+      });
     },
     subscribe: async (answer, changes = {}) => {
       const secret = createSigningSecret(randomBytes);
       const received: Received[] = [];
       const { port: at } = await receiveHttp((incoming, response) => {
         void text(incoming).then((body) => {
-          const { type } = verified(secret, body, incoming.headers, clock.now);
-          received.push({ id: String(incoming.headers['webhook-id']), type, at: clock.now });
+          const parsed = verified(secret, body, incoming.headers, clock.now);
+          const { 'webhook-id': webhookId } = incoming.headers;
+          received.push({ id: String(webhookId), type: parsed.type, at: clock.now, body: parsed });
           answer(response, received.length);
         });
       });
-      const id = changes.id ?? uniqueName('subscription');
+      const id = changes.id ?? `_all:${uniqueName('subscription')}`;
       const url = `http://127.0.0.1:${at}/`;
       const base = { id, url, types: ['secret.*'], names: ['*'], secrets: [{ secret }] };
       await notices.saveSubscription({ ...base, ...changes }, 0);
       return received;
     },
-    delivery: async (id) => (await notices.delivery(id))?.document,
-    hint: async (id) => {
-      const { state } = await world.deliveries.visit(0, () => ({}));
-      return state.entries.get(id);
-    },
+    dispatch: async (event) => (await notices.dispatch(keyOf(event)))?.document,
+    hint: async (of) => (await hints()).get(typeof of === 'string' ? of : keyOf(of)),
+    hints,
   };
 }
 

@@ -1,7 +1,9 @@
 import { beforeEach, expect, it } from 'vitest';
-import { recordDeliveries } from '../../../lib/notices/record.ts';
+import { keyOf } from '../../../lib/notices/dispatch.ts';
 import { disabled, expiring, rotated } from '../../notices/events.ts';
-import { createNoticeWorld, type NoticeWorld, status } from './notice-world.ts';
+import { until } from '../../support/until.ts';
+import { recordingExchanges } from './fault-transport.ts';
+import { createNoticeWorld, deliverDue, type NoticeWorld, send, status } from './notice-world.ts';
 
 let there: NoticeWorld;
 
@@ -9,83 +11,126 @@ beforeEach(async () => {
   there = await createNoticeWorld();
 });
 
-const recorded = () => there.world.store.list('deliveries');
+const recorded = async () => {
+  const days = await there.world.store.list('dispatches');
+  return (await Promise.all(days.map((day) => there.world.store.list(`dispatches/${day}`)))).flat();
+};
+const toldOf = async (event: Parameters<NoticeWorld['dispatch']>[0]) =>
+  Object.keys((await there.dispatch(event))?.notices ?? {}).toSorted();
 
-it('records one delivery for each subscription that wants the event, and has a worker sent', async () => {
-  await there.subscribe(status(200), { id: 'all' });
-  await there.subscribe(status(200), { id: 'app-only', names: ['app'] });
-  await there.subscribe(status(200), { id: 'other-only', names: ['other'] });
-  await there.subscribe(status(200), { id: 'off', disabled: { at: 0, reason: 'by_hand' } });
-  const worker = there.worker();
+it('records one notice for each subscription that wants the event, all in one document', async () => {
+  await there.subscribe(status(200), { id: '_all:one' });
+  await there.subscribe(status(200), { id: '_all:app-only', names: ['app'] });
+  await there.subscribe(status(200), { id: '_all:other-only', names: ['other'] });
+  await there.subscribe(status(200), { id: '_all:off', disabled: { at: 0, reason: 'by_hand' } });
+  await there.subscribe(status(200), { id: 'api-gateway:mine' });
+  await there.subscribe(status(200), { id: 'inference-service:not-mine' });
+  const event = rotated('app', ['api-gateway']);
 
-  const ids = await recordDeliveries(worker, rotated('app'));
+  await send(there.worker(), event);
 
-  const subscriptions = await Promise.all(ids.map(async (id) => (await there.delivery(id))?.subscription));
-  expect(subscriptions.sort()).toEqual(['all', 'app-only']);
-  expect((await recorded()).toSorted()).toEqual(ids.toSorted());
-  expect(there.published).toMatchObject([{ type: 'delivery.due', data: { shard: 0 } }]);
-  for (const id of ids) expect((await there.hint(id))?.due).toBe(there.clock.now);
+  expect(await toldOf(event)).toEqual(['_all:app-only', '_all:one', 'api-gateway:mine']);
+  expect(await recorded()).toEqual([event.id]);
 });
 
-it('records nothing and sends nobody when no one wants it', async () => {
+it('records nothing when no one wants it', async () => {
   await there.subscribe(status(200), { types: ['secret.*'] });
 
-  expect(await recordDeliveries(there.worker(), expiring('app'))).toEqual([]);
-  expect([await recorded(), there.published]).toEqual([[], []]);
+  await send(there.worker(), expiring('app'));
+
+  expect([await recorded(), [...(await there.hints()).keys()]]).toEqual([[], []]);
 });
 
 it('records the same event once, however often and from how many sides it comes', async () => {
-  await there.subscribe(status(200));
+  const received = await there.subscribe(status(200));
   const event = rotated('app');
+  const [one, ...others] = Array.from({ length: 8 }, () => there.worker());
+  if (one === undefined) throw new Error('no worker');
 
-  const [first, ...others] = await Promise.all(
-    Array.from({ length: 8 }, () => recordDeliveries(there.worker(), event)),
-  );
+  await Promise.all([send(one, event), ...[one, ...others].map((worker) => send(worker, event))]);
 
-  for (const ids of others) expect(ids).toEqual(first);
-  expect(await recorded()).toEqual(first);
+  expect(received).toHaveLength(1);
+  expect(await recorded()).toEqual([event.id]);
+});
+
+it('answers once all is recorded, before anybody has been told', async () => {
+  let answer = (): void => {};
+  const received = await there.subscribe((response) => {
+    answer = () => void response.writeHead(200).end();
+  });
+
+  const { delivered } = await there.worker().recorder.record(rotated('app'));
+
+  expect((await there.dispatch(rotated('app')))?.notices).toMatchObject({});
+  expect(await there.hint(rotated('app'))).toBeDefined();
+  await until(() => received.length === 1);
+  answer();
+  await delivered;
+  expect(await there.hint(rotated('app'))).toBeUndefined();
 });
 
 it('posts the hint that a worker died before posting, when the event comes again', async () => {
-  await there.subscribe(status(200));
-  const worker = there.worker();
-  const [id = ''] = await recordDeliveries(worker, rotated('app'));
-  // As it would be had the first one died in between.
-  await there.world.deliveries.visit(0, () => ({ forget: [id] }));
-  expect(await there.hint(id)).toBeUndefined();
+  await there.subscribe(status(500));
+  const event = rotated('app');
+  await send(there.worker(), event);
+  // As it would be had it been lost.
+  await there.world.deliveries.visit(0, () => ({ forget: [keyOf(event)] }));
+  expect(await there.hint(event)).toBeUndefined();
 
-  await recordDeliveries(worker, rotated('app'));
+  await send(there.worker(), event);
 
-  expect(await there.hint(id)).toBeDefined();
+  expect(await there.hint(event)).toBeDefined();
 });
 
 it('records for the others when a subscription cannot be read, and says so', async () => {
-  await there.subscribe(status(200), { id: 'readable' });
-  await there.world.store.write('subscriptions/broken', { id: 'broken', url: 1 }, 0);
+  const received = await there.subscribe(status(200));
+  await there.world.store.write('subscriptions/_all/broken', { id: 'broken', url: 1 }, 0);
 
-  const ids = await recordDeliveries(there.worker(), rotated('app'));
+  await send(there.worker(), rotated('app'));
 
-  expect(ids).toHaveLength(1);
+  expect(received).toHaveLength(1);
   expect(there.errors).toMatchObject([{ code: 'notice_document_unreadable' }]);
 });
 
-it('is done once all is recorded, even when the bus does not take the command', async () => {
-  await there.subscribe(status(200));
-  const bus = { publish: () => Promise.reject(new Error('the bus is down')) };
+it('does not tell an endpoint of its own end, but its owner at another one', async () => {
+  await there.subscribe(status(200), { id: 'app:mine', types: ['*'] });
+  await there.subscribe(status(200), { id: 'app:second', types: ['*'] });
+  await there.subscribe(status(200), { id: 'other:third', types: ['*'] });
+  await there.subscribe(status(200), { id: '_all:observer', types: ['*'] });
+  const event = disabled('app:mine');
 
-  const ids = await recordDeliveries(there.worker({ bus }), rotated('app'));
+  await send(there.worker(), event);
 
-  expect(ids).toHaveLength(1);
-  expect(there.errors).toMatchObject([{ message: 'the bus is down' }]);
+  expect(await toldOf(event)).toEqual(['_all:observer', 'app:second']);
 });
 
-it('does not tell an endpoint of its own end', async () => {
-  await there.subscribe(status(200), { id: 'mine', types: ['*'] });
-  await there.subscribe(status(200), { id: 'observer', types: ['*'] });
+it('hears of a new subscription within ten seconds', async () => {
+  const worker = there.worker();
+  await send(worker, rotated('app', [], 1));
+  const received = await there.subscribe(status(200));
+  there.clock.now += 10_000;
 
-  const ids = await recordDeliveries(there.worker(), disabled('mine'));
+  await send(worker, rotated('app', [], 2));
 
-  expect(await Promise.all(ids.map(async (id) => (await there.delivery(id))?.subscription))).toEqual([
-    'observer',
-  ]);
+  expect(received.map(({ id }) => id)).toEqual([rotated('app', [], 2).id]);
+});
+
+it('costs Vault two writes for each event of a burst, however many are told, and a few requests for all', async () => {
+  const endpoints = await Promise.all(Array.from({ length: 20 }, () => there.subscribe(status(200))));
+  const exchanges = recordingExchanges();
+  const worker = there.worker({ transport: exchanges.transport });
+  await send(worker, rotated('first'));
+  exchanges.requests.splice(0);
+
+  await Promise.all(Array.from({ length: 50 }, (_, index) => send(worker, rotated('app', [], index + 1))));
+
+  expect(endpoints.map((received) => received.length)).toEqual(endpoints.map(() => 51));
+  const writes = exchanges.requests.filter(
+    (request) => request.startsWith('PUT') && request.includes('/dispatches/'),
+  );
+  // A result that comes late is written by itself.
+  expect(writes.length).toBeLessThanOrEqual(50 * 4);
+  expect(exchanges.requests.length - writes.length).toBeLessThanOrEqual(12);
+  expect([...(await there.hints()).keys()]).toEqual(['kept/2026-11-21']);
+  await deliverDue(worker);
 });

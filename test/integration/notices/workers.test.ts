@@ -1,13 +1,13 @@
 import { beforeEach, expect, it } from 'vitest';
-import { deliverShard } from '../../../lib/notices/deliver.ts';
-import { recordDeliveries } from '../../../lib/notices/record.ts';
+import type { NotifyDependencies } from '../../../lib/notices/notify.ts';
 import type { Transport } from '../../../lib/vault/transport.ts';
 import { rotated } from '../../notices/events.ts';
 import { until } from '../../support/until.ts';
 import { dyingAfter, dyingBefore, nthWrite } from './fault-transport.ts';
-import { createNoticeWorld, type NoticeWorld, status } from './notice-world.ts';
+import { createNoticeWorld, deliverDue, type NoticeWorld, send, status } from './notice-world.ts';
 
 const MINUTE = 60_000;
+const event = rotated('app');
 
 let there: NoticeWorld;
 
@@ -15,23 +15,31 @@ beforeEach(async () => {
   there = await createNoticeWorld();
 });
 
-type Worker = ReturnType<NoticeWorld['worker']>;
-const deliver = (worker: Worker) => deliverShard(worker, { shard: 0 });
+const notice = async () => Object.values((await there.dispatch(event))?.notices ?? {})[0];
 
-async function record(count = 1): Promise<readonly string[]> {
+/** Notices that failed twice and whose next attempt is due. */
+async function failedOnes(count: number): Promise<void> {
   const worker = there.worker();
-  const ids = [];
-  for (let generation = 1; generation <= count; generation += 1) {
-    ids.push(...(await recordDeliveries(worker, rotated('app', [], generation))));
-  }
-  return ids;
+  await Promise.all(Array.from({ length: count }, (_, index) => send(worker, rotated('app', [], index + 1))));
+  there.clock.now += 10 * MINUTE;
+}
+
+/** A worker that dies on the way leaves promises that never settle. */
+function abandoned(worker: NotifyDependencies): void {
+  void deliverDue(worker);
 }
 
 it('several workers at once make one POST for each notice', async () => {
-  const received = await there.subscribe(status(200));
-  await record(12);
+  let back = false;
+  const received = await there.subscribe((response, count) => status(back ? 200 : 500)(response, count));
+  await failedOnes(12);
+  received.splice(0);
+  back = true;
 
-  await Promise.all(Array.from({ length: 4 }, () => deliver(there.worker())));
+  for (let visits = 0; visits < 3; visits += 1) {
+    await Promise.all(Array.from({ length: 4 }, () => deliverDue(there.worker())));
+    there.clock.now += 3 * MINUTE;
+  }
 
   expect(received).toHaveLength(12);
   expect(new Set(received.map(({ id }) => id)).size).toBe(12);
@@ -44,108 +52,148 @@ it.each([
 ] as const)(
   'two workers that both read a notice that %s make one POST: counting it is fenced',
   async (_how, answer) => {
-    const received = await there.subscribe(answer);
-    const [id = ''] = await record();
+    let fails = true;
+    const received = await there.subscribe((response, count) =>
+      (fails ? status(500) : answer)(response, count),
+    );
+    await failedOnes(1);
+    received.splice(0);
+    there.slept.splice(0);
+    fails = false;
     let read = 0;
     const hold = (condition: () => boolean) => {
       read += 1;
       return until(condition);
     };
     // The first goes on once the second has read the same document, the second once the first has sent it.
-    const first = deliver(there.worker({ transport: holdingUp(() => hold(() => read === 2)) }));
+    const first = deliverDue(there.worker({ transport: holdingUp(() => hold(() => read === 2)) }));
     await until(() => read === 1);
     // The event comes again: its hint takes the claim off, so that a second worker may look.
-    await recordDeliveries(there.worker(), rotated('app'));
-    const second = deliver(there.worker({ transport: holdingUp(() => hold(() => received.length === 1)) }));
+    await send(there.worker(), event);
+    there.clock.now += MINUTE;
+    const second = deliverDue(
+      there.worker({ transport: holdingUp(() => hold(() => received.length === 1)) }),
+    );
 
     await Promise.all([first, second]);
 
     expect([read, received.length]).toEqual([2, 1]);
     expect(there.slept).toEqual([]);
     // Whoever settled last: a hint that is later than its document would keep the next attempt waiting.
-    const due = (await there.delivery(id))?.due ?? 0;
-    expect((await there.hint(id))?.due).toBeLessThanOrEqual(due);
+    const { state, due = 0 } = (await notice()) ?? {};
+    if (state === 'pending') expect((await there.hint(event))?.due).toBeLessThanOrEqual(due);
   },
 );
 
-it('a worker that finds another one at it does not wait to try it again', async () => {
-  const received = await there.subscribe(status(200));
-  const [id = ''] = await record();
-  void deliver(there.worker({ transport: dyingAfter(nthWrite('deliveries', 1)) }));
-  await expect.poll(async () => (await there.delivery(id))?.attempts.length).toBe(1);
-  await recordDeliveries(there.worker(), rotated('app'));
-
-  await deliver(there.worker());
-
-  expect([received, there.slept]).toEqual([[], []]);
-  expect((await there.hint(id))?.due).toBe((await there.delivery(id))?.due);
-});
-
 it('what a worker had counted when it died is sent later', async () => {
   const received = await there.subscribe(status(200));
-  const [id = ''] = await record();
 
-  void deliver(there.worker({ transport: dyingAfter(nthWrite('deliveries', 1)) }));
-  await expect.poll(async () => (await there.delivery(id))?.attempts.length).toBe(1);
-  expect(received).toHaveLength(0);
-  await deliver(there.worker());
+  // It recorded the event, and counted the first attempt with that.
+  void send(there.worker({ transport: dyingAfter(nthWrite('dispatches', 1)) }), event);
+  await until(async () => (await notice())?.tries === 1);
+  await deliverDue(there.worker());
   expect(received).toHaveLength(0);
   there.clock.now += 3 * MINUTE;
-  await deliver(there.worker());
+  await deliverDue(there.worker());
 
   expect(received).toHaveLength(1);
-  expect(await there.delivery(id)).toMatchObject({ state: 'delivered', attempts: [{}, { status: 200 }] });
+  expect(await notice()).toMatchObject({ state: 'delivered', attempts: [{}, { status: 200 }] });
 });
 
 it('what a worker had sent when it died is sent again with the same id', async () => {
   const received = await there.subscribe(status(200));
-  const [id = ''] = await record();
 
-  void deliver(there.worker({ transport: dyingBefore(nthWrite('deliveries', 2)) }));
-  await expect.poll(() => received.length).toBe(1);
+  void send(there.worker({ transport: dyingBefore(nthWrite('dispatches', 2)) }), event);
+  await until(() => received.length === 1);
   there.clock.now += 3 * MINUTE;
-  await deliver(there.worker());
+  await deliverDue(there.worker());
 
-  expect(received.map((one) => one.id)).toEqual([rotated('app').id, rotated('app').id]);
-  expect((await there.delivery(id))?.state).toBe('delivered');
+  expect(received.map((one) => one.id)).toEqual([event.id, event.id]);
+  expect((await notice())?.state).toBe('delivered');
 });
 
 it('dies at every attempt and still makes no eleventh', async () => {
   const received = await there.subscribe(status(200));
-  const [id = ''] = await record();
+  void send(there.worker({ transport: dyingBefore(nthWrite('dispatches', 2)) }), event);
+  await until(() => received.length === 1);
 
-  for (let n = 1; n <= 12; n += 1) {
-    const attempts = (await there.delivery(id))?.attempts.length ?? 0;
-    const dying = deliver(there.worker({ transport: dyingBefore(nthWrite('deliveries', 2)) }));
-    await Promise.race([dying, expect.poll(() => received.length).toBe(attempts + 1)]);
+  for (let n = 2; n <= 12; n += 1) {
     there.clock.now += 30 * 60 * MINUTE;
+    const worker = there.worker({ transport: dyingBefore(nthWrite('dispatches', 2)) });
+    const ended = deliverDue(worker);
+    await Promise.race([ended, until(() => received.length === n)]);
   }
-  await deliver(there.worker());
+  await deliverDue(there.worker());
 
   expect(received).toHaveLength(10);
-  expect((await there.delivery(id))?.state).toBe('failed');
+  expect((await notice())?.state).toBe('failed');
 });
 
-it('a worker that dies while it records leaves the rest to the next', async () => {
-  const one = await there.subscribe(status(200));
-  const other = await there.subscribe(status(200));
-  void recordDeliveries(there.worker({ transport: dyingBefore(nthWrite('deliveries', 2)) }), rotated('app'));
-  await expect.poll(async () => (await there.world.store.list('deliveries')).length).toBe(1);
+it('a worker that dies before an event is recorded leaves it to the queue', async () => {
+  const received = await there.subscribe(status(200));
+  abandonedRecord(dyingBefore(nthWrite('dispatches', 1)));
+  await until(async () => (await there.hints()).size > 0);
+  expect(received).toHaveLength(0);
 
   // The bus still has the event, because the worker never answered.
-  await recordDeliveries(there.worker(), rotated('app'));
-  await deliver(there.worker());
+  await send(there.worker(), event);
 
-  expect([one.length, other.length]).toEqual([1, 1]);
+  expect(received).toHaveLength(1);
 });
 
-/** Holds a worker up once it has read its first delivery. */
+it('what waited too long for its turn is counted anew, and not sent when another worker has it', async () => {
+  let release = (): void => {};
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const received = await there.subscribe((response, count) => {
+    void (count <= 4 ? held : Promise.resolve()).then(() => status(200)(response, count));
+  });
+  const slow = there.worker();
+  const sent = Promise.all(
+    Array.from({ length: 5 }, (_, index) => send(slow, rotated('app', [], index + 1))),
+  );
+  await until(() => received.length === 4);
+  const first = new Set(received.map(({ id }) => id));
+
+  // The fifth waits for its turn until others may take it up.
+  there.clock.now += 2 * MINUTE;
+  const other = there.worker();
+  const begun = deliverDue(other);
+  await until(() => received.length > 4);
+  release();
+  await Promise.all([sent, begun]);
+
+  const fifth = received.map(({ id }) => id).filter((id) => !first.has(id));
+  expect(fifth).toHaveLength(1);
+});
+
+function abandonedRecord(transport: (real: Transport) => Transport): void {
+  void send(there.worker({ transport }), event);
+}
+
+it('an abandoned visit is made up for by the next', async () => {
+  let back = false;
+  const received = await there.subscribe((response, count) => status(back ? 200 : 500)(response, count));
+  await failedOnes(3);
+  received.splice(0);
+  back = true;
+  abandoned(there.worker({ transport: dyingBefore(nthWrite('dispatches', 1)) }));
+  await until(async () => [...(await there.hints()).values()].filter((hint) => 'claim' in hint).length === 3);
+  there.clock.now += 3 * MINUTE;
+
+  await deliverDue(there.worker());
+
+  expect(received).toHaveLength(3);
+});
+
+/** Holds a worker up once it has read its first dispatch. */
 function holdingUp(hold: () => Promise<void>): (real: Transport) => Transport {
   let held = false;
   return (real) => ({
     exchange: async (request) => {
       const answer = await real.exchange(request);
-      if (!held && request.method === 'GET' && request.path.includes('/data/deliveries/')) {
+      if (!held && request.method === 'GET' && request.path.includes('/data/dispatches/')) {
         held = true;
         await hold();
       }

@@ -138,6 +138,8 @@ describe('the package, made without account and network', () => {
       'DELETE /v1/managed/{name}',
       'GET /v1/managed',
       'GET /v1/managed/{name}',
+      'GET /v1/schemas',
+      'GET /v1/schemas/{type}',
       'GET /v1/secrets/{proxy+}',
       'POST /v1/leases',
       'POST /v1/managed/{name}/pause',

@@ -4,6 +4,7 @@ import { Book } from '../../../lib/agenda/book.ts';
 import { ROTATIONS } from '../../../lib/agenda/hint.ts';
 import { applyPlan } from '../../../lib/host/setup/apply-plan.ts';
 import { planSetup } from '../../../lib/host/setup/plan.ts';
+import { rulesIn } from '../../../lib/host/setup/policy-rules.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { createSetupWorld, LAYOUTS, type SetupWorld } from './setup-world.ts';
 
@@ -89,7 +90,7 @@ describe.each(LAYOUTS)('preparing a Vault, layout %s', (layout) => {
     expect((await apply()).every(({ outcome }) => outcome === 'there')).toBe(true);
   });
 
-  it('lets a role keep what earlier managed secrets gave it', async () => {
+  it('lets a role and a consumer keep what earlier managed secrets gave them', async () => {
     const role = `${world.root}/auth/approle/role/leasekeeper-rotate`;
     const other = {
       ...world.managed,
@@ -98,8 +99,9 @@ describe.each(LAYOUTS)('preparing a Vault, layout %s', (layout) => {
     };
     const plan = planSetup({ ...world.options, managed: [other] });
     const first = await applyPlan(world.vault, plan, { update: false });
-    // Giving a role one more policy is widening it: that must be asked for.
+    // Giving a role one more policy, or a consumer one more document, is widening it: that must be asked for.
     expect(first.filter(({ outcome }) => outcome === 'different').map(({ title }) => title)).toEqual([
+      expect.stringContaining('leasekeeper-consumer-app'),
       'AppRole leasekeeper-rotate',
     ]);
     await applyPlan(world.vault, plan, { update: true });
@@ -108,6 +110,15 @@ describe.each(LAYOUTS)('preparing a Vault, layout %s', (layout) => {
       'leasekeeper-managed-other',
       'leasekeeper-rotate',
     ]);
+    const documents = rulesIn(await policy('leasekeeper-consumer-app')).filter(({ path }) =>
+      path.includes('/data/secrets/'),
+    );
+    expect(documents).toEqual(
+      ['other', 'app-database'].map((name) => ({
+        path: `leasekeeper/data/secrets/${name}`,
+        capabilities: ['read'],
+      })),
+    );
     world.takeWrites();
     expect((await apply()).every(({ outcome }) => outcome === 'there')).toBe(true);
   });

@@ -57,7 +57,7 @@ describe('the policies of the functions', () => {
     return path.startsWith(`${namespace}/auth/token/create/`) ? [{ path, capability: 'sudo' }] : [];
   }
 
-  it('let a consumer acknowledge in its own name alone, and see nothing else', async () => {
+  it('let a consumer acknowledge and subscribe in its own name alone, and see nothing else', async () => {
     for (const world of worlds) {
       const vault = actingWith(world.client, await consumerToken(world, 'other'));
       const store = new KvStore(vault, 'leasekeeper');
@@ -74,8 +74,27 @@ describe('the policies of the functions', () => {
         store.list('acks/app-database'),
         store.deleteMetadata('acks/app-database/other'),
         store.read('secrets/app-database'),
+        store.list('secrets'),
+        store.list('subscriptions'),
+        store.list('subscriptions/victim'),
+        store.read('subscriptions/victim/x'),
+        store.write('subscriptions/victim/x', {}, 0),
+        store.write('subscriptions/_all/x', {}, 0),
+        store.write('subscriptions/other', {}, 0),
+        store.write('subscriptions/other-two/x', {}, 0),
+        store.deleteMetadata('subscriptions/victim/x'),
+        store.list('dispatches'),
+        store.read('dispatches/2026-11-21/x'),
       ];
       expect(await Promise.all(refused.map(answerTo))).toEqual(refused.map(() => 'vault_denied'));
+      const named = new KvStore(actingWith(world.client, await consumerToken(world, 'app')), 'leasekeeper');
+      expect(await answerTo(named.read('secrets/app-database'))).toBe('allowed');
+      const others = [
+        named.read('secrets/app-manual'),
+        named.read('pending/app-database/x'),
+        named.write('secrets/app-database', {}, 0),
+      ];
+      expect(await Promise.all(others.map(answerTo))).toEqual(others.map(() => 'vault_denied'));
       expect((await world.store.read('acks/app-database/victim')).entry?.data).toEqual({ generation: 1 });
     }
   });

@@ -20,10 +20,9 @@ import { leaseEntryOf, tokenEntryOf } from '../../../lib/leases/adopt.ts';
 import { type CareEntry, LEASES, type LeaseEntry } from '../../../lib/leases/entry.ts';
 import { renewShard } from '../../../lib/leases/renew.ts';
 import { scanBooks } from '../../../lib/leases/scan.ts';
-import { deliverShard } from '../../../lib/notices/deliver.ts';
-import { deliveryId, newDelivery } from '../../../lib/notices/delivery.ts';
+import { keyOf } from '../../../lib/notices/dispatch.ts';
+import { workOnDue } from '../../../lib/notices/due.ts';
 import { NoticeStore } from '../../../lib/notices/notice-store.ts';
-import { recordDeliveries } from '../../../lib/notices/record.ts';
 import { createSigningSecret } from '../../../lib/notices/signature.ts';
 import { ManagedSecrets } from '../../../lib/rotation/managed-secrets.ts';
 import { demandRotation, rotateShard } from '../../../lib/rotation/rotate.ts';
@@ -40,6 +39,7 @@ import { authAnswer, lookupSelf, renewSelf } from '../../../lib/vault/tokens.ts'
 import { wrap } from '../../../lib/vault/wrapping.ts';
 import { rotated } from '../../notices/events.ts';
 import { MANUAL, type PolicyWorld } from './policy-world.ts';
+import { subscribe, useNotices } from './subscription-scenarios.ts';
 
 type Parts = Awaited<ReturnType<PolicyWorld['parts']>>;
 
@@ -102,36 +102,32 @@ export const SCENARIOS: Readonly<Record<Actor, (world: PolicyWorld, parts: Parts
 
   notify: async (world, parts) => {
     const deps = wireNotify(parts);
-    const receiver = await failingReceiver();
+    const receiver = await goneReceiver();
     const notices = new NoticeStore(world.store);
-    await notices.saveSubscription(
-      {
-        id: 'all',
-        url: receiver.url,
-        types: ['*'],
-        names: ['*'],
-        secrets: [{ secret: createSigningSecret(randomBytes) }],
-      },
-      0,
-    );
+    const one = { url: receiver.url, types: ['*'], names: ['*'] };
+    const secrets = () => [{ secret: createSigningSecret(randomBytes) }];
+    await notices.saveSubscription({ ...one, id: '_all:direct', secrets: secrets() }, 0);
+    await notices.saveSubscription({ ...one, id: 'app:batched', secrets: secrets(), batch_ms: 1_000 }, 0);
     return acting(world, deps, async () => {
       parts.recorder.loseAnswerOf = '/agenda/deliveries/inbox/';
-      await recordDeliveries(deps, rotated('app-database'));
-      await deliverShard({ ...deps, sleep: async () => {} }, { shard: 0 });
+      const event = rotated('app-database', ['app']);
+      await (await deps.recorder.record(event)).delivered;
+      if ((await notices.subscription('_all:direct'))?.document.disabled === undefined) {
+        throw new Error('what the receiver answered is not written');
+      }
+      // The event once more, while it is gathered: it finds itself in the batch.
+      const again = { ...rotated('app-database', ['app'], 2) };
+      await (await deps.recorder.record(again)).delivered;
+      const [folder = ''] = await world.store.list('batches/app/batched');
+      await deps.notices.gather('app:batched', Number.parseInt(folder, 10), again);
       // One whose time is over.
-      const event = rotated('app-database', [], 9);
-      const id = deliveryId(event.id, 'all');
-      await notices.saveDelivery(id, { ...newDelivery(event, 'all', 1), state: 'failed', due: 1 }, 0);
-      const { store } = world;
-      const book = new Book({
-        kind: DELIVERIES,
-        store,
-        now: world.client.now.bind(world.client),
-        random: Math.random,
-      });
-      await book.add({ id, due: 1, for: 1 });
-      await deliverShard({ ...deps, sleep: async () => {} }, { shard: 0 });
-      if ((await notices.delivery(id)) !== undefined) throw new Error('the old delivery is still there');
+      const old = { ...rotated('app-database', ['app'], 9), time: '2020-01-01T00:00:00.000Z' };
+      await (await deps.recorder.record(old)).delivered;
+      await sleep(1_100);
+      await workOnDue(deps, { shard: 0 });
+      if ((await notices.dispatch(keyOf(old))) !== undefined) throw new Error('the old one is still there');
+      const left = await world.store.list('batches/app/batched');
+      if (left.length > 0) throw new Error('what was gathered is still there');
     }).finally(() => receiver.close());
   },
 
@@ -161,6 +157,8 @@ export const SCENARIOS: Readonly<Record<Actor, (world: PolicyWorld, parts: Parts
       await deps.shardOfSecret('app-database');
       parts.recorder.loseAnswerOf = '/agenda/rotations/inbox/';
       await deps.postHint('app-database');
+      parts.recorder.loseAnswerOf = '/agenda/deliveries/inbox/';
+      await useNotices(world.store, deps.ownNotices, (hints) => deps.deliveries.addAll(hints), deps.now);
     });
   },
 
@@ -177,11 +175,10 @@ export const SCENARIOS: Readonly<Record<Actor, (world: PolicyWorld, parts: Parts
     await secrets.apply({ ...MANUAL, name: 'other-manual' });
     parts.recorder.loseAnswerOf = '/supplied/';
     await supply({ secrets, by: 'operator', now }, store, 'other-manual', { key: 'x' });
-    const subscription = { url: 'https://example.org/', types: ['*'], names: ['*'] };
-    await store.write('subscriptions/one', subscription, 0);
-    await store.write('subscriptions/one', subscription, (await store.read('subscriptions/one')).version);
-    await store.list('subscriptions');
-    await store.deleteMetadata('subscriptions/one');
+    await subscribe(store, now);
+    const deliveries = new Book({ kind: DELIVERIES, store, now, random: Math.random });
+    parts.recorder.loseAnswerOf = '/agenda/deliveries/inbox/';
+    await useNotices(store, new NoticeStore(store), (hints) => deliveries.addAll(hints), now);
     return token.expose();
   },
 
@@ -190,6 +187,8 @@ export const SCENARIOS: Readonly<Record<Actor, (world: PolicyWorld, parts: Parts
     const store = new KvStore(actingWith(parts.client, token), parts.config.stateMount);
     await writeAcknowledgement(store, 'some-secret', 'app', 1);
     await writeAcknowledgement(store, 'some-secret', 'app', 2);
+    await subscribe(store, () => parts.client.now(), 'app');
+    await store.read('secrets/app-database');
     return token.expose();
   },
 };
@@ -301,8 +300,8 @@ async function tokenWith(world: PolicyWorld, policies: readonly string[]): Promi
   return new Secret(auth.client_token);
 }
 
-async function failingReceiver(): Promise<{ url: string; close(): void }> {
-  const server = createServer((_, response) => response.writeHead(500).end());
+async function goneReceiver(): Promise<{ url: string; close(): void }> {
+  const server = createServer((_, response) => response.writeHead(410).end());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no port');
