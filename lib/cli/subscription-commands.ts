@@ -22,6 +22,7 @@ import {
   showable,
   subscriptionChangesSchema,
 } from '../notices/subscription-changes.ts';
+import { isVaultError } from '../vault/errors.ts';
 import { type Connection, withVault } from './connection.ts';
 import { readVaultEnvironment } from './environment.ts';
 import { type CliIo, EXIT } from './io.ts';
@@ -225,7 +226,15 @@ function actorOf({ notices, deliveries, now }: Connection, allow: readonly strin
 
 async function asActor(io: CliIo, work: (actor: Actor) => Promise<number>): Promise<number> {
   const environment = await readVaultEnvironment(io.environment);
-  return withVault(environment, (connection) => work(actorOf(connection, environment.noticeAllow)));
+  return withVault(environment, async (connection) => {
+    try {
+      return await work(actorOf(connection, environment.noticeAllow));
+    } catch (error) {
+      // A mount that is not there is most likely a Vault that was never prepared.
+      if (isVaultError(error, 'vault_not_found')) await connection.requirePrepared();
+      throw error;
+    }
+  });
 }
 
 function change(io: CliIo, work: (actor: Actor) => Promise<Subscription>, told: string): Promise<number> {

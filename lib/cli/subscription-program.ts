@@ -7,7 +7,7 @@ import { DEFAULT_OVERLAP_MS } from '../notices/subscription-changes.ts';
 import { durationSchema } from '../rotation/duration.ts';
 import type { CliIo } from './io.ts';
 import type { SetExit } from './managed-program.ts';
-import { collect, countUpTo, milliseconds } from './option-values.ts';
+import { collect, countUpTo, milliseconds, overlap } from './option-values.ts';
 import {
   create,
   type Flags,
@@ -126,7 +126,7 @@ function addSwitches(subscribe: Command, io: CliIo, setExit: SetExit): void {
     .option(
       '--overlap <duration>',
       'how long the old one signs as well; 0s: it has leaked',
-      milliseconds,
+      overlap,
       DEFAULT_OVERLAP_MS,
     )
     .option('--json', 'as JSON', false)

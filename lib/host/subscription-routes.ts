@@ -8,10 +8,10 @@ import { ownerSchema, subscriptionIdSchema } from '../notices/subscription.ts';
 import {
   DEFAULT_OVERLAP_MS,
   newSubscriptionSchema,
+  overlapSchema,
   showable,
   subscriptionChangesSchema,
 } from '../notices/subscription-changes.ts';
-import { durationSchema } from '../rotation/duration.ts';
 import { bodyOf, type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
 import { asCaller } from './manage-access.ts';
 import { limitField, limitParameter, queryOf } from './query.ts';
@@ -128,14 +128,7 @@ async function enable({ actor, id }: Asked): Promise<HttpAnswer> {
   return { status: 200, body: showable(await enableSubscription(actor, id)) };
 }
 
-/** Whoever needs longer has a receiver that never learns the new one. */
-const LONGEST_OVERLAP_MS = 30 * 24 * 3_600_000;
-
-const rotateQuery = z.object({
-  overlap: durationSchema
-    .refine((overlapMs) => overlapMs <= LONGEST_OVERLAP_MS, 'expected at most 30d')
-    .default(DEFAULT_OVERLAP_MS),
-});
+const rotateQuery = z.object({ overlap: overlapSchema.default(DEFAULT_OVERLAP_MS) });
 
 async function rotateSecret({ actor, request, id }: Asked): Promise<HttpAnswer> {
   const { overlap: overlapMs } = queryOf(rotateQuery, request);

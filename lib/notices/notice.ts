@@ -128,10 +128,20 @@ export function finished(notice: Notice, state: 'delivered' | 'failed'): Notice 
   return { ...notice, state };
 }
 
-/** Sent once more, with a schedule of its own; what is still tried only begins its schedule anew, and keeps its time. */
+/**
+ * Sent once more, now and with a schedule of its own. An attempt that is being made keeps its time: it may be the one that arrives. The same
+ * object when it is due already.
+ */
 export function replayed(notice: Notice, now: number): Notice {
-  if (notice.state === 'pending') return { ...notice, tries: 0 };
+  const { state, tries, due } = notice;
+  if (state === 'pending' && isBeingMade(notice.attempts.at(-1)))
+    return tries === 0 ? notice : { ...notice, tries: 0 };
+  if (state === 'pending' && tries === 0 && due <= now) return notice;
   return { ...notice, state: 'pending', tries: 0, due: now };
+}
+
+function isBeingMade(attempt: Attempt | undefined): boolean {
+  return attempt !== undefined && attempt.status === undefined && attempt.reason === undefined;
 }
 
 function withResult(attempts: readonly Attempt[], result: AttemptResult): Attempt[] {

@@ -58,8 +58,8 @@ const PARALLEL = 8;
 const MOST_TRIES = 20;
 
 /**
- * Has the notices of a subscription sent again, each with the id it had: it is the same message. One that is still being tried keeps its
- * time, and begins its schedule anew. What a subscription would want and has no notice of, because it is newer than the event, it gets now.
+ * Has the notices of a subscription sent again, each with the id it had: it is the same message. One that waits for its
+ * next attempt is sent now, and its schedule begins anew. What a subscription would want and has no notice of, because it is newer than the event, it gets now.
  * An event that went in a batch is sent by itself; the batch itself is sent again when it failed, or is asked for by its id.
  * Throws `subscription_disabled`, `event_unknown`, `dispatch_contended`, VaultError.
  */
@@ -258,7 +258,6 @@ export function replayedIn(
   if (failedOnly && notice.state !== 'failed') return undefined;
   // Its events are sent one by one.
   if (isBatch && 'since' in what && !failedOnly) return undefined;
-  if (notice.state === 'pending' && notice.tries === 0) return dispatch;
   return withNotice(dispatch, subscription.id, (one) => replayed(one, now));
 }
 

@@ -20,6 +20,9 @@ export const MOST_OLD_SECRETS = 10;
 /** How long the old signing secret goes on signing when nobody says otherwise, in milliseconds. */
 export const DEFAULT_OVERLAP_MS = 24 * 3_600_000;
 
+/** How long both sign, as a duration; milliseconds once it is parsed. Whoever needs longer has a receiver that never learns the new one. */
+export const overlapSchema = durationSchema.pipe(z.number().max(30 * 24 * 3_600_000, 'expected at most 30d'));
+
 const types = Object.keys(outcomeSchemas);
 /** Sent to the one subscription that is tested, whatever its filter. */
 const heard = types.filter((type) => type !== 'subscription.test');

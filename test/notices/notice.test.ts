@@ -175,10 +175,21 @@ describe('replaying', () => {
     expect(isSpent(begun(again, NOW, middle))).toBe(false);
   });
 
-  it('does not bring forward what is being tried', () => {
+  it('does not bring forward an attempt that is being made', () => {
     const trying = begun(fresh(), NOW, middle);
+    const counted = replayed(trying, NOW + 1);
 
-    expect(replayed(trying, NOW + 1)).toEqual({ ...trying, tries: 0 });
+    expect(counted).toEqual({ ...trying, tries: 0 });
+    expect(replayed(counted, NOW + 2)).toBe(counted);
+  });
+
+  it('brings forward what waits for its next attempt, and nothing that is due', () => {
+    const waiting = failedTimes(4);
+
+    expect(replayed(waiting, NOW)).toMatchObject({ state: 'pending', tries: 0, due: NOW });
+    expect(replayed(fresh(), NOW)).toEqual(fresh());
+    const due = fresh();
+    expect(replayed(due, NOW)).toBe(due);
   });
 
   it('keeps a bounded number of attempts, the last ones', () => {

@@ -64,11 +64,12 @@ describe('replayedIn', () => {
     expect(replayedNotice(dispatchOf(notice), what)).toEqual(expected);
   });
 
-  it('begins the schedule anew of one that is still tried, and leaves its time', () => {
+  it('sends one now that waits for its next attempt, and leaves alone one whose attempt is being made', () => {
     const notice = noticeOf({ state: 'pending', due: NOW + 50 });
+    const beingMade = { ...notice, tries: 0, attempts: [{ at: NOW }] };
 
-    expect(replayedNotice(dispatchOf(notice), ALL)).toEqual({ ...notice, tries: 0 });
-    expect(replayedNotice(dispatchOf({ ...notice, tries: 0 }), ALL)).toBe('same');
+    expect(replayedNotice(dispatchOf(notice), ALL)).toEqual({ ...notice, tries: 0, due: NOW });
+    expect(replayedNotice(dispatchOf(beingMade), ALL)).toBe('same');
   });
 
   it('adds one for a subscription that is newer than the event and would want it', () => {
