@@ -3,6 +3,7 @@ import { endOfKeeping, keyOf } from '../../../lib/notices/dispatch.ts';
 import { DISABLED_AFTER_MS } from '../../../lib/notices/health.ts';
 import type { NotifyDependencies } from '../../../lib/notices/notify.ts';
 import { RETRY_DELAYS_MS } from '../../../lib/notices/schedule.ts';
+import { noMetrics } from '../../../lib/telemetry/no-metrics.ts';
 import { NEW_SECRET, OLD_SECRET, rotated } from '../../notices/events.ts';
 import {
   type Answer,
@@ -206,6 +207,47 @@ describe('a receiver that fails', () => {
     there.clock.now += 1;
     await deliverDue(worker);
     expect(busy.length).toBeGreaterThan(1);
+  });
+
+  it('has both retries made in the process that are due within seconds of each other', async () => {
+    const soon = await there.subscribe((response, count) => status(count === 1 ? 500 : 204)(response, count));
+    const later = await there.subscribe((response, count) =>
+      status(count === 1 ? 429 : 204, { 'retry-after': '6' })(response, count),
+    );
+
+    await sent(there.worker());
+
+    expect([soon.length, later.length, there.slept]).toEqual([2, 2, [6_005]]);
+    expect(await there.hint(event())).toBeUndefined();
+  });
+
+  it('is counted with each attempt, and those who watch are told of what was delivered', async () => {
+    await there.subscribe((response, count) => status(count < 4 ? 503 : 204)(response, count), {
+      id: '_all:one',
+    });
+    await sent(there.worker());
+    there.clock.now += 10 * MINUTE;
+    const told: unknown[] = [];
+    const counted: unknown[] = [];
+    const watched = {
+      ...there.worker(),
+      onDelivered: (delivered: unknown) => told.push(delivered),
+      metrics: { ...noMetrics, increment: (...counter: unknown[]) => counted.push(counter) },
+    };
+
+    await deliverDue(watched);
+    expect(told).toEqual([]);
+    there.clock.now += 60 * MINUTE;
+    await deliverDue(watched);
+
+    expect(told).toMatchObject([
+      { key: keyOf(event()), subscription: '_all:one', notice: { state: 'delivered', tries: 4 } },
+    ]);
+    const name = 'leasekeeper_deliveries_total';
+    expect(counted).toEqual([
+      [name, { outcome: 'retry' }],
+      [name, { outcome: 'delivered' }],
+    ]);
   });
 
   it('may answer with a gigabyte: 64 KiB of it are read, and it counts by its status', async () => {

@@ -1,4 +1,4 @@
-import { beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it, vi } from 'vitest';
 import { keyOf } from '../../../lib/notices/dispatch.ts';
 import { disabled, expiring, rotated } from '../../notices/events.ts';
 import { until } from '../../support/until.ts';
@@ -131,6 +131,39 @@ it('costs Vault two writes for each event of a burst, however many are told, and
   // A result that comes late is written by itself.
   expect(writes.length).toBeLessThanOrEqual(50 * 4);
   expect(exchanges.requests.length - writes.length).toBeLessThanOrEqual(12);
+  // One message to the agenda for all that come in the same turn.
+  const messages = exchanges.requests.filter((one) => one.startsWith('PUT') && one.includes('/inbox/'));
+  expect(messages).toHaveLength(1);
   expect([...(await there.hints()).keys()]).toEqual(['kept/2026-11-21']);
   await deliverDue(worker);
+});
+
+it('records no more than 500 together, so that the message to the agenda fits', async () => {
+  const worker = there.worker();
+  const posted = vi.spyOn(worker.book, 'addAll');
+
+  // Nobody wants them.
+  await Promise.all(Array.from({ length: 1_100 }, (_, index) => send(worker, rotated('app', [], index))));
+
+  expect(posted).toHaveBeenCalledTimes(3);
+});
+
+it('posts and settles the hints of a burst in all shards', async () => {
+  await there.world.store.write('agenda/deliveries/about', { shards: 4, schema: 1 }, 1);
+  const { promise: checked, resolve: answer } = Promise.withResolvers<void>();
+  await there.subscribe((response) => void checked.then(() => response.writeHead(204).end()));
+  const worker = there.worker();
+  const events = Array.from({ length: 12 }, (_, index) => rotated('app', [], index + 1));
+  const merged = () => Promise.all([0, 1, 2, 3].map((shard) => worker.book.visit(shard, () => ({}))));
+  const ids = async () => (await merged()).map(({ state }) => [...state.entries.keys()]);
+
+  const recorded = await Promise.all(events.map((event) => worker.recorder.record(event)));
+
+  const posted = await ids();
+  const expected = ['kept/2026-11-21', ...events.map(keyOf)];
+  expect(posted.flat().toSorted()).toEqual(expected.toSorted());
+  expect(posted.filter((one) => one.length > 0).length).toBeGreaterThan(1);
+  answer();
+  await Promise.all(recorded.map(({ delivered }) => delivered));
+  expect((await ids()).flat()).toEqual(['kept/2026-11-21']);
 });

@@ -1,4 +1,6 @@
 import { beforeEach, expect, it } from 'vitest';
+import { keyOf, withNotice } from '../../../lib/notices/dispatch.ts';
+import { newNotice, replayed } from '../../../lib/notices/notice.ts';
 import type { NotifyDependencies } from '../../../lib/notices/notify.ts';
 import type { Transport } from '../../../lib/vault/transport.ts';
 import { rotated } from '../../notices/events.ts';
@@ -141,36 +143,74 @@ it('a worker that dies before an event is recorded leaves it to the queue', asyn
   expect(received).toHaveLength(1);
 });
 
-it('what waited too long for its turn is counted anew, and not sent when another worker has it', async () => {
-  let release = (): void => {};
-  const held = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  const received = await there.subscribe((response, count) => {
-    void (count <= 4 ? held : Promise.resolve()).then(() => status(200)(response, count));
-  });
-  const slow = there.worker();
-  const sent = Promise.all(
-    Array.from({ length: 5 }, (_, index) => send(slow, rotated('app', [], index + 1))),
-  );
-  await until(() => received.length === 4);
-  const first = new Set(received.map(({ id }) => id));
+it.each([
+  ['', async () => {}],
+  // Its attempts are counted from one again, so that the other's is the first, as was the one that waits.
+  [', as when somebody had it replayed meanwhile', replayAll],
+] as const)(
+  'what waited too long for its turn is not sent when another worker has it%s',
+  async (_how, meanwhile) => {
+    let release = (): void => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const received = await there.subscribe((response, count) => {
+      void (count <= 4 ? held : Promise.resolve()).then(() => status(200)(response, count));
+    });
+    const slow = there.worker();
+    const sent = Promise.all(
+      Array.from({ length: 5 }, (_, index) => send(slow, rotated('app', [], index + 1))),
+    );
+    await until(() => received.length === 4);
+    const first = new Set(received.map(({ id }) => id));
 
-  // The fifth waits for its turn until others may take it up.
-  there.clock.now += 2 * MINUTE;
-  const other = there.worker();
-  const begun = deliverDue(other);
-  await until(() => received.length > 4);
-  release();
-  await Promise.all([sent, begun]);
+    // The fifth waits for its turn until others may take it up.
+    there.clock.now += 2 * MINUTE;
+    await meanwhile();
+    const other = there.worker();
+    const begun = deliverDue(other);
+    await until(() => received.length > 4);
+    release();
+    await Promise.all([sent, begun]);
 
-  const fifth = received.map(({ id }) => id).filter((id) => !first.has(id));
-  expect(fifth).toHaveLength(1);
-});
+    const fifth = received.map(({ id }) => id).filter((id) => !first.has(id));
+    expect(fifth).toHaveLength(1);
+  },
+);
+
+/** As `manage` would. */
+async function replayAll(): Promise<void> {
+  const [{ id = '' } = {}] = await there.notices.subscriptions(() => {});
+  for (const key of await there.notices.dispatchesOf('2026-11-21')) {
+    const { document, version } = (await there.notices.dispatch(key)) ?? gone();
+    const again = withNotice(document, id, (one) => replayed(one, there.clock.now));
+    await there.notices.saveDispatch(key, again, version);
+  }
+}
+
+function gone(): never {
+  throw new Error('no dispatch');
+}
 
 function abandonedRecord(transport: (real: Transport) => Transport): void {
   void send(there.worker({ transport }), event);
 }
+
+it('a hint is kept for a dispatch that is not there yet, for as long as two visits', async () => {
+  const id = '_all:one';
+  const received = await there.subscribe(status(204), { id });
+  const now = there.clock.now;
+  await there.world.deliveries.add({ id: keyOf(event), due: now, for: 1 });
+  await deliverDue(there.worker());
+  // Whoever posted the hint was slow.
+  const dispatch = { events: [event], created: now, notices: { [id]: newNotice(now) } };
+  await there.notices.saveDispatch(keyOf(event), dispatch, 0);
+  there.clock.now += 3 * MINUTE;
+
+  await deliverDue(there.worker());
+
+  expect(received).toHaveLength(1);
+});
 
 it('an abandoned visit is made up for by the next', async () => {
   let back = false;
