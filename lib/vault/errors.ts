@@ -118,7 +118,8 @@ const BY_TEXT: readonly (readonly [pattern: RegExp, code: VaultErrorCode])[] = [
   [/failed to renew entry/, 'vault_renew_failed'],
   [/lease is not renewable/, 'vault_lease_not_renewable'],
   [/lease not found|invalid lease|lease expired/, 'vault_lease_not_found'],
-  [/invalid accessor/, 'vault_unknown_accessor'],
+  // The second of two that revoke the same token at the same moment is told the latter.
+  [/invalid accessor|token not found/, 'vault_unknown_accessor'],
   // A KV v2 mount says so for a moment after it was made; a standby, "Waiting for the primary to upgrade from …".
   [/upgrad(ing|e) from non-versioned/i, 'vault_unavailable'],
   [/value being too large|entry is too large|exceeds max entry size/i, 'vault_entry_too_large'],

@@ -76,6 +76,16 @@ describe('a circuit', () => {
     expect(pauses).toEqual([...PAUSES_MS, 300_000, 300_000]);
   });
 
+  it('begins with the shortest pause again once it went well', () => {
+    attempt('unanswered', NOW);
+    attempt('unanswered', NOW + 3_000);
+    expect(attempt('well', NOW + 33_000)).toBe(true);
+
+    attempt('unanswered', NOW + 33_000);
+
+    expect(circuits.closedOff(ONE, NOW + 33_000)).toBe(NOW + 36_000);
+  });
+
   it('is not opened further by those that were on their way when it opened', () => {
     const outcomes = Array.from({ length: 4 }, () => circuits.enter(ONE, false, NOW));
     expect(outcomes).toEqual([undefined, undefined, undefined, undefined]);

@@ -13,7 +13,12 @@ const ok: AttemptResult = { kind: 'delivered', status: 204, durationMs: 1 };
 const failed: AttemptResult = { kind: 'retry', status: 500 };
 const gone: AttemptResult = { kind: 'gone', status: 410, durationMs: 1 };
 
-const attempts = fc.array(fc.tuple(fc.boolean(), fc.integer({ min: 1, max: 40 * HOUR })), { maxLength: 60 });
+/** Mostly failures: five days of them on end must not be rare. */
+const delivered = fc.nat(9).map((n) => n === 0);
+const attempts = fc.array(fc.tuple(delivered, fc.integer({ min: 1, max: 40 * HOUR })), {
+  maxLength: 30,
+  size: 'max',
+});
 
 describe('healthAfter', () => {
   it('remembers since when it fails, and forgets it with the first success', () => {
@@ -40,6 +45,13 @@ describe('healthAfter', () => {
 
     expect(disabled.disabled).toEqual({ at: NOW, reason: 'gone' });
     for (const result of [ok, failed, gone]) expect(healthAfter(disabled, result, NOW + 1)).toBe(disabled);
+  });
+
+  it('disables after five days, to the millisecond', () => {
+    const failing = { ...subscriptionOf({ failing_since: NOW }), warned: 2 };
+
+    expect(healthAfter(failing, failed, NOW + 5 * DAY - 1)).toBe(failing);
+    expect(healthAfter(failing, failed, NOW + 5 * DAY).disabled?.reason).toBe('failing');
   });
 
   it('disables exactly what has failed for five days on end', () => {
@@ -99,6 +111,10 @@ describe('what is told', () => {
 
   it('is the end, with its reason', () => {
     expect(told(subscriptionOf(), gone, NOW)?.data).toEqual({ subscription: failing.id, reason: 'gone' });
+    // Disabled, enabled and disabled again is told again; whoever saw the same version tells the same.
+    const after = healthAfter(subscriptionOf(), gone, NOW);
+    const idAt = (version: number, now = NOW) => announcementOf(subscriptionOf(), after, version, now)?.id;
+    expect([idAt(7) === idAt(8), idAt(7) === idAt(7, NOW + 1)]).toEqual([false, true]);
     const last = told({ ...failing, warned: 2 }, failed, NOW + DISABLED_AFTER_MS);
     expect(last).toMatchObject({ type: 'subscription.disabled', data: { reason: 'failing' } });
   });

@@ -36,6 +36,7 @@ describe('what an answer means', () => {
     [400, ['failed to revoke entry: resp: (*logical.Response)(nil) err: dial tcp'], 'vault_revoke_failed'],
     [400, ['invalid accessor'], 'vault_unknown_accessor'],
     [403, ['invalid accessor'], 'vault_unknown_accessor'],
+    [400, ['token not found'], 'vault_unknown_accessor'],
     [400, ['Upgrading from non-versioned to versioned data.'], 'vault_unavailable'],
     [400, ['Waiting for the primary to upgrade from non-versioned to versioned data.'], 'vault_unavailable'],
     [500, ['failed to persist: put failed due to value being too large'], 'vault_entry_too_large'],

@@ -60,6 +60,19 @@ function entry(id: string): CareEntry {
   return leaseEntryOf({ ...issued, renewable: true }, Date.now(), TEST_POLICY);
 }
 
+/** Writes a shard that has hardly any room left, and gives what is in it. */
+async function fillShard(store: FolderStore): Promise<readonly CareEntry[]> {
+  const entries = Array.from({ length: 5_000 }, () => entry(randomBytes(90).toString('base64')));
+  const kept: CareEntry[] = [];
+  let size = 0;
+  while (size < SHARD_CAP_BYTES - 1_500) {
+    kept.push(...entries.splice(0, size < SHARD_CAP_BYTES - 20_000 ? 100 : 5));
+    size = (await packShard(stateOf(kept))).packed.length;
+  }
+  await store.write('agenda/leases/shards/0', await packShard(stateOf(kept)), 0);
+  return kept;
+}
+
 const merge = (book: Book<CareEntry>) => book.visit(0, () => ({}));
 const isShard = ({ path }: { readonly path: string }) => path.includes('/shards/');
 
@@ -126,15 +139,8 @@ describe('a book', () => {
   it('leaves additions to a full shard in its inbox, takes removals, and goes on when there is room', async () => {
     const full: BookTrouble[] = [];
     const { book, store, ids } = await newBook({ onTrouble: (trouble) => full.push(trouble) });
-    const entries = Array.from({ length: 5_000 }, () => entry(randomBytes(90).toString('base64')));
-    const kept: CareEntry[] = [];
-    let size = 0;
-    while (size < SHARD_CAP_BYTES - 1_500) {
-      kept.push(...entries.splice(0, size < SHARD_CAP_BYTES - 20_000 ? 100 : 5));
-      size = (await packShard(stateOf(kept))).packed.length;
-    }
-    await store.write('agenda/leases/shards/0', await packShard(stateOf(kept)), 0);
-    const more = entries.splice(0, 20);
+    const kept = await fillShard(store);
+    const more = Array.from({ length: 20 }, () => entry(randomBytes(90).toString('base64')));
     for (const one of more) await book.add(one);
     await merge(book);
     expect(full.splice(0)).toContainEqual({ kind: 'shard_full', shard: 0 });
@@ -150,6 +156,65 @@ describe('a book', () => {
     const all = [...kept.slice(30), ...more].map(({ id }) => id).sort();
     expect(await ids()).toEqual(all);
     expect(await store.list('agenda/leases/inbox/0')).toEqual([]);
+  });
+
+  it('keeps a message of several whole in the inbox of a full shard when one of them is new', async () => {
+    const full: BookTrouble[] = [];
+    const { book, store, ids } = await newBook({ onTrouble: (trouble) => full.push(trouble) });
+    const kept = await fillShard(store);
+    const [first = entry('none'), second = entry('none')] = kept;
+    const fresh = Array.from({ length: 30 }, () => entry(randomBytes(90).toString('base64')));
+    await book.addAll([first, second]);
+    await merge(book);
+    expect([full, await store.list('agenda/leases/inbox/0')]).toEqual([[], []]);
+
+    await book.addAll([first, ...fresh, second]);
+    await merge(book);
+
+    expect(full).toContainEqual({ kind: 'shard_full', shard: 0 });
+    expect(await store.list('agenda/leases/inbox/0')).toHaveLength(1);
+    expect(await ids()).toHaveLength(kept.length);
+    for (const { id } of kept.slice(0, 40)) await book.remove(id);
+    await merge(book);
+    const all = [...kept.slice(40), ...fresh].map(({ id }) => id).sort();
+    expect(await ids()).toEqual(all);
+    expect(await store.list('agenda/leases/inbox/0')).toEqual([]);
+  });
+
+  it('takes several entries in one message for each shard that has any', async () => {
+    const { book, store } = await newBook({}, 4);
+    const many = Array.from({ length: 40 }, (_, n) => entry(`many ${n}`));
+    await book.addAll([]);
+    await book.addAll(many);
+    const shards = [0, 1, 2, 3];
+    const messages = await Promise.all(shards.map((n) => store.list(`agenda/leases/inbox/${n}`)));
+    expect(messages.map(({ length }) => length)).toEqual([1, 1, 1, 1]);
+    for (const shard of shards) await book.visit(shard, () => ({}));
+    const scanned = await book.scan();
+    expect(scanned.flatMap(({ entries }) => entries.map(({ id }) => id)).sort()).toEqual(
+      many.map(({ id }) => id).sort(),
+    );
+    for (const { id } of many) expect((await book.find(id))?.id).toBe(id);
+  });
+
+  it('leaves a message of several of which one cannot be read where it is, whole, and reports it once', async () => {
+    const troubles: BookTrouble[] = [];
+    const { book, store, ids } = await newBook({ onTrouble: (trouble) => troubles.push(trouble) });
+    const name = ulid();
+    const message = JSON.stringify({ op: 'add_all', entries: [entry('a'), { id: 'b' }] });
+    await store.write(`agenda/leases/inbox/0/${name}`, { message }, 0);
+    await merge(book);
+    expect(await ids()).toEqual([]);
+    expect(await store.list('agenda/leases/inbox/0')).toEqual([name]);
+    expect(troubles).toEqual([{ kind: 'message_unreadable', shard: 0, message: name }]);
+  });
+
+  it('looks up each entry of an old message for itself', async () => {
+    const { book, clock, ids } = await newBook({ isAlive: async ({ id }) => id === 'alive' });
+    await book.addAll([entry('dead'), entry('alive')]);
+    clock.now += HOUR + 1_000;
+    await merge(book);
+    expect(await ids()).toEqual(['alive']);
   });
 
   it('refuses to read a shard of another schema, and leaves it alone', async () => {

@@ -72,13 +72,14 @@ it('leaves no lease that lives on unknown, killed between any two and during eve
   // Longer than a lease lives that nobody renews.
   await sleep((LEASE_TTL_SECONDS + 2) * 1_000);
   const prefix = `${described.namespace}/database/creds/app/`;
-  const known = (await world.leases.scan()).flatMap(({ entries }) =>
-    entries.filter(({ kind }) => kind === 'lease').map(({ id }) => id),
-  );
+  const underCare = async () =>
+    (await world.leases.scan())
+      .flatMap(({ entries }) => entries.filter(({ kind }) => kind === 'lease').map(({ id }) => id))
+      .sort();
   const alive = async () => [...(await new Leases(world.vault, '').list(prefix))].sort();
-  // An expired lease is revoked by Vault a moment after its end.
-  await until(async () => (await alive()).length === known.length, 15_000);
-  expect(await alive()).toEqual(known.sort());
+  // An expired lease is revoked by Vault a moment after its end; a revocation that failed is tried again only after a while.
+  await until(async () => (await alive()).join() === (await underCare()).join(), 90_000);
+  const known = await underCare();
   expect(await liveRoles(described)).toHaveLength(known.length);
   // What was recorded before the kill is kept; all the rest has ended.
   expect(known.length).toBeGreaterThanOrEqual(2);

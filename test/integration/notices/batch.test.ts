@@ -69,6 +69,21 @@ it('begins a new one with each window, and leaves nothing behind', async () => {
   expect([...(await there.hints()).keys()]).toEqual(['kept/2026-11-21']);
 });
 
+it('goes in several notices, each small enough, when much has happened', async () => {
+  const received = await subscribe();
+  const consumers = Array.from({ length: 40 }, (_, index) => `${'c'.repeat(60)}-${index}`);
+  const events = Array.from({ length: 30 }, (_, index) => rotated('app', consumers, index + 1));
+  const worker = there.worker();
+  await Promise.all(events.map((event) => send(worker, event)));
+  there.clock.now += WINDOW;
+
+  await deliverDue(worker);
+
+  expect(received.length).toBeGreaterThan(2);
+  for (const { body } of received) expect(JSON.stringify(body).length).toBeLessThan(20_000);
+  expect(received.flatMap(idsIn).toSorted()).toEqual(events.map(({ id }) => id).toSorted());
+});
+
 it('is tried again as a whole, with the same id, when the endpoint fails', async () => {
   const received = await subscribe((response, count) => status(count < 3 ? 500 : 204)(response, count));
   const worker = there.worker();
@@ -82,6 +97,11 @@ it('is tried again as a whole, with the same id, when the endpoint fails', async
   expect(received).toHaveLength(3);
   expect(new Set(received.map(({ id }) => id)).size).toBe(1);
   expect(new Set(received.map((one) => idsIn(one).join())).size).toBe(1);
+  const [key = ''] = (await there.notices.dispatchesOf('2026-11-21')).filter((one) => one.includes('/bat_'));
+  expect((await there.notices.dispatch(key))?.document.notices[ID]).toMatchObject({
+    tries: 3,
+    attempts: [{ status: 500 }, { status: 500 }, { status: 204 }],
+  });
 });
 
 it('sends what comes late into a window that has closed', async () => {
@@ -104,12 +124,14 @@ it('is not gathered twice when the event comes again, even in another window', a
   await send(there.worker(), rotated('app'));
   there.clock.now += WINDOW;
   await send(there.worker(), rotated('app'));
+  // With another it would be another batch.
+  await send(there.worker(), rotated('other'));
   for (let visits = 0; visits < 4; visits += 1) {
     await deliverDue(there.worker());
     there.clock.now += WINDOW;
   }
 
-  expect(received.map(idsIn)).toEqual([[rotated('app').id]]);
+  expect(received.map(idsIn)).toEqual([[rotated('app').id], [rotated('other').id]]);
 });
 
 it.each([

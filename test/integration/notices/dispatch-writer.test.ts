@@ -4,6 +4,7 @@ import { DispatchWriter } from '../../../lib/notices/dispatch-writer.ts';
 import { finished, newNotice } from '../../../lib/notices/notice.ts';
 import { rotated } from '../../notices/events.ts';
 import { until } from '../../support/until.ts';
+import { recordingExchanges } from './fault-transport.ts';
 import { createNoticeWorld, deliverDue, type NoticeWorld, send, status } from './notice-world.ts';
 
 const MINUTE = 60_000;
@@ -43,16 +44,36 @@ describe('a writer of a dispatch', () => {
     expect(Object.values(document.notices).every(({ state }) => state === 'delivered')).toBe(true);
   });
 
-  it('writes by itself what nobody has flushed', async () => {
+  it('writes by itself, and together, what comes within a second and nobody has flushed', async () => {
     const [writer = fail()] = await writers(1);
 
-    await Promise.all(ids.slice(0, 3).map((id) => writer.changeSoon(delivered(id))));
+    const first = writer.changeSoon(delivered('_all:n0'));
+    expect((await found()).version).toBe(1);
+    await Promise.all([first, writer.changeSoon(delivered('_all:n1'))]);
 
     expect((await found()).version).toBe(2);
   });
 
-  it('writes what comes while it writes, one write at a time', async () => {
+  it('does so again after it was flushed', async () => {
     const [writer = fail()] = await writers(1);
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    const first = writer.changeSoon(delivered('_all:n0'));
+    writer.flush();
+    await first;
+    vi.advanceTimersByTime(1_000);
+
+    const second = writer.changeSoon(delivered('_all:n1'));
+    vi.advanceTimersByTime(1_000);
+    await second;
+
+    expect((await found()).version).toBe(3);
+  });
+
+  it('writes what comes while it writes, one write at a time', async () => {
+    const exchanges = recordingExchanges();
+    await writers(0);
+    const { notices } = there.worker({ transport: exchanges.transport });
+    const writer = new DispatchWriter(notices, key, await found());
 
     const first = writer.change((dispatch) => [delivered('_all:n0')(dispatch), undefined]);
     // The first is on its way.
@@ -63,6 +84,8 @@ describe('a writer of a dispatch', () => {
 
     expect((await found()).version).toBe(3);
     expect(writer.found).toEqual(await found());
+    // No race among its own: nothing was to be read again.
+    expect(exchanges.requests.map((request) => request.slice(0, 4))).toEqual(['PUT ', 'PUT ']);
   });
 
   it('loses nothing of what several write at once, and tells each what became of its change', async () => {
