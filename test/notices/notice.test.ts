@@ -77,6 +77,9 @@ describe('an attempt that is begun', () => {
 
     expect(after).toEqual({ ...failedTimes(2), due: NOW + 9 });
     expect(putOff(counted, { tries: 2 }, NOW)).toBe(counted);
+    // Another worker's attempt arrived after all.
+    const arrived = judge(counted, { kind: 'delivered', status: 200, durationMs: 1 }, NOW);
+    expect(putOff(arrived, counted, NOW + 9)).toBe(arrived);
   });
 });
 

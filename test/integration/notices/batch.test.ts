@@ -23,6 +23,7 @@ beforeEach(async () => {
 
 const batchBody = z.object({
   type: z.literal('notices.batch'),
+  timestamp: z.iso.datetime(),
   data: z.object({ notices: z.array(z.object({ id: z.string(), type: z.string(), data: z.unknown() })) }),
 });
 const idsIn = ({ body }: Received) => batchBody.parse(body).data.notices.map(({ id }) => id);
@@ -117,6 +118,9 @@ it('sends what comes late into a window that has closed', async () => {
   await deliverDue(there.worker());
 
   expect(received.map(idsIn)).toEqual([[rotated('app', [], 1).id], [rotated('app', [], 2).id]]);
+  // Each says when it closed, whenever it was made.
+  const times = received.map(({ body }) => Date.parse(batchBody.parse(body).timestamp));
+  expect(times).toEqual([closes, closes]);
 });
 
 it('is not gathered twice when the event comes again, even in another window', async () => {
@@ -152,6 +156,26 @@ it.each([
 
   expect(new Set(received.map(({ id }) => id)).size).toBe(1);
   expect(received.flatMap(idsIn).toSorted()).toEqual([1, 2].map((g) => rotated('app', [], g).id).toSorted());
+});
+
+it('loses nothing for an event that cannot be read, which goes once somebody has mended it', async () => {
+  const received = await subscribe();
+  const closes = Math.floor(there.clock.now / WINDOW + 1) * WINDOW;
+  const [one, other] = [rotated('app', [], 1), rotated('app', [], 2)];
+  await Promise.all([one, other].map((event) => send(there.worker(), event)));
+  const path = `batches/_all/batched/${closes}/${other.id}`;
+  await there.world.store.write(path, { json: '{' }, 1);
+  const visit = async () => {
+    there.clock.now += 3 * 60_000;
+    await deliverDue(there.worker());
+  };
+  for (let visits = 0; visits < 3; visits += 1) await visit();
+  expect(there.errors).not.toEqual([]);
+
+  await there.world.store.write(path, { json: JSON.stringify(other) }, 2);
+  await visit();
+
+  expect(received.flatMap(idsIn).toSorted()).toEqual([one.id, other.id].toSorted());
 });
 
 it('goes to nobody when its subscription is no more', async () => {

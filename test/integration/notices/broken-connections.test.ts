@@ -92,6 +92,18 @@ describe('events that are recorded together', () => {
     expect(received).toHaveLength(2);
   });
 
+  it('are not answered for when one of those who want them could not be read: nobody would tell it later', async () => {
+    const [first, second] = [await there.subscribe(status(204)), await there.subscribe(status(204))];
+    const [{ id = '' } = {}] = await there.notices.subscriptions(() => {});
+    const reads: Fault = ({ path }) => path.endsWith(`/data/subscriptions/${id.replace(':', '/')}`);
+    const worker = there.worker({ transport: cutting('before', reads) });
+
+    await expect(worker.recorder.record(one)).rejects.toMatchObject({ code: 'vault_unreachable' });
+    await send(there.worker(), one);
+
+    expect([first.length, second.length]).toEqual([1, 1]);
+  });
+
   it('are told each for itself: where one cannot be tried again, the hints of the others go', async () => {
     await there.subscribe((response, count) => status(count === 1 ? 500 : 204)(response, count));
     const spoil = () => there.world.store.write(`dispatches/${keyOf(one)}`, { json: '{' }, 2);

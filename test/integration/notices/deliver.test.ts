@@ -56,7 +56,14 @@ describe('a receiver that is well', () => {
   });
 
   it('verifies each notice with either secret while both sign', async () => {
-    const received = await there.subscribe(status(204), { id: '_all:overlap' });
+    let signatures: unknown;
+    const received = await there.subscribe(
+      (response) => {
+        signatures = response.req.headers['webhook-signature'];
+        response.writeHead(204).end();
+      },
+      { id: '_all:overlap' },
+    );
     const { document } = (await there.notices.subscription('_all:overlap')) ?? fail();
     const [own] = document.secrets;
     const until = there.clock.now + MINUTE;
@@ -70,6 +77,8 @@ describe('a receiver that is well', () => {
     await sent(there.worker());
 
     expect(received).toHaveLength(1);
+    // One whose time is up signs no more.
+    expect(String(signatures).split(' ')).toHaveLength(2);
   });
 
   it('is not sent a duplicate for 15 days, after which all trace is gone', async () => {

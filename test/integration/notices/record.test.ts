@@ -92,6 +92,16 @@ it('records for the others when a subscription cannot be read, and says so', asy
   expect(there.errors).toMatchObject([{ code: 'notice_document_unreadable' }]);
 });
 
+it('is not stopped by what an owner writes below its folder', async () => {
+  const received = await there.subscribe(status(200), { id: 'app:mine' });
+  await there.world.store.write('subscriptions/app/deep/down', { id: 'app:deep' }, 0);
+
+  await send(there.worker(), rotated('other', ['app']));
+
+  expect(received).toHaveLength(1);
+  expect(there.errors).toEqual([]);
+});
+
 it('does not tell an endpoint of its own end, but its owner at another one', async () => {
   await there.subscribe(status(200), { id: 'app:mine', types: ['*'] });
   await there.subscribe(status(200), { id: 'app:second', types: ['*'] });

@@ -196,6 +196,29 @@ function abandonedRecord(transport: (real: Transport) => Transport): void {
   void send(there.worker({ transport }), event);
 }
 
+it('a visit works on all that is due side by side: who is slow holds up nobody', async () => {
+  let answer = (): void => {};
+  await there.subscribe(
+    (response) => {
+      answer = () => void response.writeHead(204).end();
+    },
+    { id: '_all:slow' },
+  );
+  const quick = await there.subscribe(status(204), { id: '_all:quick' });
+  const now = there.clock.now;
+  for (const [generation, id] of ['_all:slow', '_all:quick'].entries()) {
+    const one = rotated('app', [], generation);
+    await there.world.deliveries.add({ id: keyOf(one), due: now, for: 1 });
+    const dispatch = { events: [one], created: now, notices: { [id]: newNotice(now) } };
+    await there.notices.saveDispatch(keyOf(one), dispatch, 0);
+  }
+
+  const visit = deliverDue(there.worker());
+  await until(() => quick.length === 1);
+  answer();
+  await visit;
+});
+
 it('a hint is kept for a dispatch that is not there yet, for as long as two visits', async () => {
   const id = '_all:one';
   const received = await there.subscribe(status(204), { id });
@@ -221,6 +244,11 @@ it('an abandoned visit is made up for by the next ones', async () => {
   const anyDispatch: Fault = ({ method, path }) => method === 'PUT' && path.includes('/data/dispatches/');
   abandoned(there.worker({ transport: dyingBefore(anyDispatch) }));
   await until(async () => [...(await there.hints()).values()].filter((hint) => 'claim' in hint).length === 3);
+  // Nobody else looks at them until their claims are over.
+  const dues = [...(await there.hints()).values()].flatMap(({ due, ...hint }) =>
+    'claim' in hint ? [due] : [],
+  );
+  expect(dues).toEqual(Array(3).fill(there.clock.now + 2 * MINUTE));
 
   // One notice tries whether the endpoint is back, and the others follow.
   const next = there.worker();
