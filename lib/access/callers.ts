@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { codeOf } from '../errors.ts';
+import { type AuditInput, whoIs } from '../telemetry/audit.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { Secret } from '../telemetry/secret.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
@@ -22,7 +23,7 @@ export interface Caller {
   /** The service it is, for the agenda and the audit log. */
   readonly name: string;
   /** `role` is there when Vault has checked it by a login. */
-  readonly who: { readonly role?: string; readonly display_name?: string };
+  readonly who: AuditInput['who'];
 }
 
 export interface CallersOptions {
@@ -99,8 +100,12 @@ export class Callers {
         'Check that the service account token is mounted and has not expired, and that the Vault role is bound to it.',
       );
     }
-    const name = proof.kind === 'kubernetes' ? proof.role : (held.displayName ?? 'token');
-    return { vault, name, who: proof.kind === 'kubernetes' ? { role: proof.role } : { display_name: name } };
+    const who = whoIs(held.holder);
+    if (proof.kind === 'kubernetes') return { vault, name: proof.role, who: { ...who, role: proof.role } };
+    // A token that is shown may carry any role's metadata of long ago: only a login proves one.
+    const { role: _role, ...shown } = who;
+    const name = held.holder.displayName ?? 'token';
+    return { vault, name, who: { ...shown, display_name: name } };
   }
 
   #methodOf(proof: CallerProof): AuthMethod {

@@ -58,7 +58,7 @@ export async function withVault<Result>(
 /** A token may not always ask who it is; then it is known for where it came from. */
 async function nameOf(vault: Vault, { authNamespace }: VaultEnvironment): Promise<string> {
   try {
-    return (await lookupSelf(vault, authNamespace)).displayName || 'cli';
+    return (await lookupSelf(vault, authNamespace)).holder.displayName || 'cli';
   } catch (error) {
     if (isVaultError(error, 'vault_denied')) return 'cli';
     throw error;

@@ -1,5 +1,5 @@
 import { codeOf } from '../errors.ts';
-import type { Audit, AuditInput } from '../telemetry/audit.ts';
+import { type Audit, type AuditInput, whoIs } from '../telemetry/audit.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
 import { VaultClient } from '../vault/client.ts';
@@ -82,7 +82,7 @@ export function assemble(
   });
   const who = (): AuditInput['who'] => ({
     ...(method.name === 'kubernetes' ? { role: configuration.role } : {}),
-    ...(parents.displayName ? { display_name: parents.displayName } : {}),
+    ...whoIs(parents.holder),
   });
   const accesses = new AccessLog({ metrics, audit, who, now });
   const mounts = new Mounts(session, authNamespace);

@@ -1,6 +1,7 @@
 import { actingWith } from '../vault/acting-with.ts';
 import type { Vault, VaultClient } from '../vault/client.ts';
 import { type HeldToken, nextActionAt, type VaultSession } from '../vault/session.ts';
+import type { TokenHolder } from '../vault/token-holder.ts';
 import { lookupSelf, revokeSelf } from '../vault/tokens.ts';
 import type { ParentView } from './lease-decision.ts';
 
@@ -50,9 +51,9 @@ export class ParentTokens {
     this.#deps = deps;
   }
 
-  /** What Vault calls the holder of the token, where the login said so. */
-  get displayName(): string | undefined {
-    return this.#current?.held.displayName;
+  /** Who holds the token in use, as far as the login said so. */
+  get holder(): TokenHolder {
+    return this.#current?.held.holder ?? {};
   }
 
   /** The session's token, made or renewed first if it must be. Throws what the login throws. */

@@ -41,6 +41,22 @@ const auditInputSchema = accessSchema.extend({
 /** One access, as the caller of the audit log describes it. */
 export type AuditInput = z.input<typeof auditInputSchema>;
 
+/** Who holds a token, in the words of an audit line. */
+export function whoIs(holder: {
+  readonly displayName?: string;
+  readonly entityId?: string;
+  readonly role?: string;
+  readonly serviceAccount?: string;
+}): AuditInput['who'] {
+  const { displayName, entityId, role, serviceAccount } = holder;
+  return {
+    ...(entityId === undefined ? {} : { entity: entityId }),
+    ...(role === undefined ? {} : { role }),
+    ...(serviceAccount === undefined ? {} : { service_account: serviceAccount }),
+    ...(displayName === undefined ? {} : { display_name: displayName }),
+  };
+}
+
 /** One line of the audit log. Readers parse with it; unknown fields are no part of a line. */
 export const auditLineSchema = accessSchema.extend({
   audit: z.literal(true),

@@ -3,6 +3,7 @@ import { actingWith } from './acting-with.ts';
 import type { AuthMethod } from './auth/login.ts';
 import type { Vault, VaultAnswer, VaultClient, VaultRequest } from './client.ts';
 import { isVaultError } from './errors.ts';
+import type { TokenHolder } from './token-holder.ts';
 import { type IssuedToken, lookupSelf, renewSelf, revokeSelf } from './tokens.ts';
 
 /** A token in use. Times in milliseconds since the epoch, by Vault's clock. */
@@ -14,7 +15,7 @@ export interface HeldToken {
   /** Seconds granted at login: what every renewal asks for. */
   readonly ttlSeconds: number;
   readonly renewable: boolean;
-  readonly displayName: string | undefined;
+  readonly holder: TokenHolder;
 }
 
 export interface VaultSessionOptions {
@@ -171,14 +172,14 @@ export class VaultSession implements Vault {
       const renewed = await renewSelf(actingWith(client, held.token), authNamespace, held.ttlSeconds);
       // Noticeably less than asked for: the max TTL is near, so the next step is a login.
       const renewable = renewed.renewable && renewed.ttlSeconds >= held.ttlSeconds * 0.9;
-      const { accessor, displayName } = held;
+      const { accessor, holder } = held;
       return this.#hold(
         {
           token: held.token.expose(),
           accessor,
           ttlSeconds: renewed.ttlSeconds,
           renewable,
-          ...(displayName === undefined ? {} : { displayName }),
+          holder,
         },
         asked,
       );
@@ -198,7 +199,7 @@ export class VaultSession implements Vault {
       expiresAt: asked + issued.ttlSeconds * 1_000,
       ttlSeconds: issued.ttlSeconds,
       renewable: issued.renewable,
-      displayName: issued.displayName,
+      holder: issued.holder,
     };
     this.#held = held;
     return held;

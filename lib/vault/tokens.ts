@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { joinPath } from './addressing.ts';
 import { parseAnswer, type Vault } from './client.ts';
 import { isVaultError } from './errors.ts';
+import { holderFields, holderIn, type TokenHolder } from './token-holder.ts';
 
 /** A token that Vault has just made. The token itself is handed on and never stored; the accessor is. */
 export interface IssuedToken {
@@ -9,8 +10,7 @@ export interface IssuedToken {
   readonly accessor: string;
   readonly ttlSeconds: number;
   readonly renewable: boolean;
-  /** Vault's name for whoever holds it; not known of every login. */
-  readonly displayName?: string;
+  readonly holder: TokenHolder;
 }
 
 export interface TokenRenewal {
@@ -23,8 +23,7 @@ export interface TokenLookup {
   readonly expireTime: number | undefined;
   readonly ttlSeconds: number;
   readonly renewable: boolean;
-  readonly displayName: string;
-  readonly entityId: string;
+  readonly holder: TokenHolder;
   readonly path: string;
 }
 
@@ -35,6 +34,7 @@ export const authAnswer = z.object({
     accessor: z.string(),
     lease_duration: z.number(),
     renewable: z.boolean(),
+    ...holderFields,
   }),
 });
 const renewAnswer = z.object({ auth: z.object({ lease_duration: z.number(), renewable: z.boolean() }) });
@@ -44,8 +44,7 @@ const lookupAnswer = z.object({
     expire_time: z.string().nullish(),
     ttl: z.number(),
     renewable: z.boolean().default(false),
-    display_name: z.string().default(''),
-    entity_id: z.string().default(''),
+    ...holderFields,
     path: z.string().default(''),
   }),
 });
@@ -72,6 +71,7 @@ export class Tokens {
       accessor: auth.accessor,
       ttlSeconds: auth.lease_duration,
       renewable: auth.renewable,
+      holder: holderIn(auth),
     };
   }
 
@@ -152,8 +152,7 @@ function readLookup(answer: Parameters<typeof parseAnswer>[1]): TokenLookup & { 
     expireTime: data.expire_time == null ? undefined : Date.parse(data.expire_time),
     ttlSeconds: data.ttl,
     renewable: data.renewable,
-    displayName: data.display_name,
-    entityId: data.entity_id,
+    holder: holderIn(data),
     path: data.path,
   };
 }

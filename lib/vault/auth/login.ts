@@ -1,5 +1,6 @@
 import { joinPath } from '../addressing.ts';
 import { parseAnswer, type Vault, type VaultClient } from '../client.ts';
+import { holderIn } from '../token-holder.ts';
 import { authAnswer, type IssuedToken } from '../tokens.ts';
 
 /** A way to get a token. One file for each of Vault's auth methods. */
@@ -29,5 +30,6 @@ export async function loginAt(
     accessor: auth.accessor,
     ttlSeconds: auth.lease_duration,
     renewable: auth.renewable,
+    holder: holderIn(auth),
   };
 }

@@ -15,7 +15,7 @@ export function tokenAuth(token: Secret, authNamespace = ''): AuthMethod {
         // A root token has no end and says so with a TTL of 0.
         ttlSeconds: self.expireTime === undefined ? Number.POSITIVE_INFINITY : self.ttlSeconds,
         renewable: self.renewable,
-        displayName: self.displayName,
+        holder: self.holder,
       };
     },
   };
