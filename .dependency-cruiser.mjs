@@ -88,7 +88,7 @@ export default {
     onlyIn(
       'middy-around-functions',
       'Middleware belongs to Lambda; the domain takes plain arguments.',
-      ['^functions/', '^lib/host/'],
+      ['^functions/', '^lib/host/', '^lib/secrets-manager/middleware\\.ts$'],
       ['@middy'],
     ),
     onlyIn(

@@ -1,7 +1,10 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // On two processors vitest would take one worker by itself, which then waits for servers half of its time.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     // Two projects: `unit` needs no server; `integration` shares one OpenBao and one PostgreSQL for all its files.
     projects: [
       {

@@ -1,9 +1,8 @@
 import middy from '@middy/core';
-import httpRouter from '@middy/http-router';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { fetchRoutes } from '../lib/host/fetch-routes.ts';
 import type { FunctionHost } from '../lib/host/function-host.ts';
-import { failuresTo, noRoute } from '../lib/host/http-function.ts';
+import { failuresTo, routed } from '../lib/host/http-function.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { observed } from '../lib/host/middleware.ts';
 import { type FetchDependencies, wireFetch } from '../lib/host/wire.ts';
@@ -12,11 +11,6 @@ import { type FetchDependencies, wireFetch } from '../lib/host/wire.ts';
 export const fetchFunction = (host: FunctionHost<FetchDependencies>) =>
   middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
     .use(observed(host))
-    .handler(
-      httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
-        routes: fetchRoutes(host.dependencies, failuresTo(host.logger)),
-        notFoundResponse: noRoute,
-      }),
-    );
+    .handler(routed(fetchRoutes(host.dependencies, failuresTo(host.logger))));
 
 export const handler = fetchFunction(onLambda('fetch', wireFetch));

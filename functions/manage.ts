@@ -1,8 +1,7 @@
 import middy from '@middy/core';
-import httpRouter from '@middy/http-router';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { FunctionHost } from '../lib/host/function-host.ts';
-import { failuresTo, noRoute } from '../lib/host/http-function.ts';
+import { failuresTo, routed } from '../lib/host/http-function.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { lambdaBus } from '../lib/host/lambda-bus.ts';
 import { manageRoutes } from '../lib/host/manage-routes.ts';
@@ -13,12 +12,7 @@ import { type ManageDependencies, wireManage } from '../lib/host/wire.ts';
 export const manageFunction = (host: FunctionHost<ManageDependencies>) =>
   middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
     .use(observed(host))
-    .handler(
-      httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
-        routes: manageRoutes(host.dependencies, failuresTo(host.logger)),
-        notFoundResponse: noRoute,
-      }),
-    );
+    .handler(routed(manageRoutes(host.dependencies, failuresTo(host.logger))));
 
 export const handler = manageFunction(
   onLambda('manage', (parts) => wireManage({ ...parts, bus: lambdaBus(parts.config) })),

@@ -1,37 +1,38 @@
 import * as z from 'zod';
-import type { Book } from '../agenda/book.ts';
 import { leaseEntryOf, tokenEntryOf } from '../leases/adopt.ts';
 import { canBeKept, type LeasePolicy } from '../leases/decide.ts';
-import type { CareEntry, LeaseEntry } from '../leases/entry.ts';
+import type { LeaseEntry } from '../leases/entry.ts';
 import { Secret } from '../telemetry/secret.ts';
-import { isPlainPath, joinPath, namespaceOfLease } from '../vault/addressing.ts';
+import { isPlainPath, joinPath, namespaceOfLease, PLAIN_PATH_JSON } from '../vault/addressing.ts';
 import type { Vault } from '../vault/client.ts';
 import { isVaultError } from '../vault/errors.ts';
 import { Leases } from '../vault/leases.ts';
 import { type DynamicSecret, issueDynamic } from '../vault/secrets.ts';
 import { type WrappedSecret, wrap } from '../vault/wrapping.ts';
 import type { Caller } from './callers.ts';
+import { isFrom, leaseIdSchema, type OwnLeaseDependencies, ownLease } from './own-lease.ts';
 import { RequestError } from './problem.ts';
 import type { ReadDependencies } from './read.ts';
 
 export const issueRequestSchema = z.strictObject({
   /** The leased path after VAULT_NAMESPACE: `database/creds/api-gateway`. */
-  path: z.string().refine(isPlainPath, 'expected a plain path such as database/creds/api-gateway'),
+  path: z
+    .string()
+    .refine(isPlainPath, 'expected a plain path such as database/creds/api-gateway')
+    .meta({ ...PLAIN_PATH_JSON, examples: ['database/creds/api-gateway'] }),
   /** Seconds that it is needed. Renewals end once they reach that; without it, at the max TTL. */
   ttl: z.number().int().min(1).max(31_536_000).optional(),
   /** Seconds within which the wrapping token that is answered in place of the data must be opened. */
   wrap_ttl: z.number().int().min(1).max(86_400).optional(),
   /** A lease of the caller's own that this one replaces: it is revoked after the grace. */
-  replaces: z.string().min(1).max(1_024).optional(),
+  replaces: leaseIdSchema.optional(),
 });
 export type IssueRequest = z.infer<typeof issueRequestSchema>;
 
-export interface IssueDependencies {
+export interface IssueDependencies extends OwnLeaseDependencies {
   /** Acting as `fetch`, which may put leases under care and revoke them, and read no secret. */
   readonly vault: Vault;
-  readonly book: Book<CareEntry>;
   readonly policy: LeasePolicy;
-  readonly namespace: string;
   readonly authNamespace: string;
   /** Milliseconds between a lease's replacement and its revocation. */
   readonly replaceGraceMs: number;
@@ -62,7 +63,9 @@ export async function issueSecret(
   request: IssueRequest,
 ): Promise<IssuedSecret> {
   const replaced =
-    request.replaces === undefined ? undefined : await ownLease(deps, caller, request.replaces, request.path);
+    request.replaces === undefined
+      ? undefined
+      : await replacedLease(deps, caller, request.replaces, request.path);
   const path = joinPath(deps.namespace, request.path);
   // Its life is counted from before it was asked for: whoever freezes before the answer must not think it younger.
   const asked = deps.now();
@@ -153,7 +156,9 @@ async function putUnderCare(
       consumer: caller.name,
       ttlSeconds: issued.leaseDurationSeconds,
       renewable: issued.renewable,
-      parent: held.accessor,
+      ...(caller.mount === undefined ? {} : { mount: caller.mount }),
+      // A batch token has none. Its leases end with it.
+      ...(held.accessor === '' ? {} : { parent: held.accessor }),
       ...(request.ttl === undefined ? {} : { until: now + request.ttl * 1_000 }),
       ...(wrapped === undefined || request.wrap_ttl === undefined
         ? {}
@@ -163,7 +168,7 @@ async function putUnderCare(
     deps.policy,
   );
   const additions = [deps.book.add(lease)];
-  if (Number.isFinite(held.expiresAt)) {
+  if (Number.isFinite(held.expiresAt) && held.accessor !== '') {
     const parent = { ...held, namespace: deps.authNamespace };
     additions.push(deps.book.add(tokenEntryOf(parent, now, deps.policy)));
   }
@@ -200,21 +205,15 @@ async function wrapFor(
   return wrap(caller.vault, deps.authNamespace, content, lifeSeconds);
 }
 
-/** A lease under care that the same service, or the same token, has from the same path. Who else's it may be is not told. */
-async function ownLease(
+/** The lease to be replaced: the caller's own, from the same path. */
+async function replacedLease(
   deps: IssueDependencies,
   caller: Caller,
   leaseId: string,
   path: string,
 ): Promise<LeaseEntry> {
-  const entry = await deps.book.find(leaseId);
-  // What Vault calls the holder of a token (`approle`, `token`) many share: then only the same token's leases are its own.
-  const isOwn = async ({ consumer, parent }: LeaseEntry) =>
-    consumer === caller.name &&
-    (caller.who.role !== undefined || parent === (await caller.vault.held()).accessor);
-  if (entry?.kind === 'lease' && entry.path === joinPath(deps.namespace, path) && (await isOwn(entry))) {
-    return entry;
-  }
+  const entry = await ownLease(deps, caller, leaseId);
+  if (entry !== undefined && isFrom(entry, deps, path)) return entry;
   throw new RequestError(
     409,
     'not_your_lease',

@@ -15,6 +15,8 @@ export interface Problem {
   readonly reason?: string;
   /** Seconds, for a Retry-After header. */
   readonly retryAfterSeconds?: number;
+  /** Methods, for an Allow header. */
+  readonly allow?: readonly string[];
 }
 
 /** One thing wrong with what was sent. Never a value. */
@@ -24,24 +26,18 @@ export interface FieldFault {
   readonly message: string;
 }
 
+/** What some refusals have to say besides. */
+type RefusalDetails = Pick<Problem, 'errors' | 'reason' | 'retryAfterSeconds' | 'allow'>;
+
 /** A request that is refused for what it says. */
 export class RequestError extends LeasekeeperError {
   readonly status: number;
-  readonly errors: readonly FieldFault[] | undefined;
-  readonly reason: string | undefined;
+  readonly details: RefusalDetails;
 
-  constructor(
-    status: number,
-    code: string,
-    message: string,
-    hint?: string,
-    errors?: readonly FieldFault[],
-    reason?: string,
-  ) {
+  constructor(status: number, code: string, message: string, hint?: string, details: RefusalDetails = {}) {
     super(code, message, hint === undefined ? {} : { hint });
     this.status = status;
-    this.errors = errors;
-    this.reason = reason;
+    this.details = details;
   }
 }
 
@@ -58,7 +54,14 @@ const STATUS_OF: Readonly<Partial<Record<VaultErrorCode, number>>> = {
   vault_unavailable: 502,
   vault_invalid_answer: 502,
   vault_lease_not_found: 404,
+  vault_lease_not_renewable: 409,
 };
+const STATUS_OF_OTHERS = 502;
+
+/** The status that a fault of Vault has over HTTP. */
+export function statusOf(code: VaultErrorCode): number {
+  return STATUS_OF[code] ?? STATUS_OF_OTHERS;
+}
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
@@ -70,6 +73,7 @@ const TITLES: Readonly<Record<number, string>> = {
   410: 'Gone',
   412: 'Precondition failed',
   413: 'Too large',
+  414: 'Path too long',
   415: 'Unsupported media type',
   422: 'Cannot be done as asked',
   429: 'Too many requests',
@@ -94,17 +98,12 @@ export function problemOf(error: unknown): Problem {
   );
 }
 
-function requestProblem({ status, code, message, hint, errors, reason }: RequestError): Problem {
-  const told = problem(status, code, message, hint);
-  return {
-    ...told,
-    ...(errors === undefined ? {} : { errors }),
-    ...(reason === undefined ? {} : { reason }),
-  };
+function requestProblem({ status, code, message, hint, details }: RequestError): Problem {
+  return { ...problem(status, code, message, hint), ...details };
 }
 
 function vaultProblem(error: VaultError): Problem {
-  const status = STATUS_OF[error.code] ?? 502;
+  const status = statusOf(error.code);
   const told = problem(status, error.code, error.message, error.hint);
   if (status !== 429 && status !== 503) return told;
   if (error.code === 'vault_lease_quota_exceeded') return told;

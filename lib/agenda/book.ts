@@ -1,18 +1,20 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
-import { decodeTime, ulid } from 'ulid';
 import * as z from 'zod';
 import { codeOf, LeasekeeperError } from '../errors.ts';
 import { isVaultError, VaultError } from '../vault/errors.ts';
 import type { KvStore } from '../vault/kv-store.ts';
 import {
   additionOf,
+  isAbout,
   type MergeEntry,
   mergeMessages,
+  messageName,
   messagesIn,
   mustBeLookedUp,
   type ReceivedMessage,
   withoutOldTombstones,
+  writtenAt,
 } from './inbox.ts';
 import { type AgendaEntry, packShard, SHARD_CAP_BYTES, type ShardState, unpackShard } from './shard.ts';
 import { type ShardDelta, sameState, withDelta } from './shard-delta.ts';
@@ -106,15 +108,16 @@ export class Book<E extends AgendaEntry> {
   async addAll(entries: readonly E[]): Promise<void> {
     const shards = await Promise.all(entries.map((entry) => this.shardOf(entry.id)));
     await Promise.all(
-      [...new Set(shards)].map((shard) =>
-        this.#post(shard, additionOf(entries.filter((_, index) => shards[index] === shard))),
-      ),
+      [...new Set(shards)].map((shard) => {
+        const added = entries.filter((_, index) => shards[index] === shard);
+        return this.#post(shard, additionOf(added), added.length === 1 ? added[0]?.id : undefined);
+      }),
     );
   }
 
   /** Takes an entry out of care. Called *before* the lease is revoked, so that nobody reports it as lost. */
   async remove(id: string): Promise<void> {
-    await this.#post(await this.shardOf(id), JSON.stringify({ op: 'remove', id }));
+    await this.#post(await this.shardOf(id), JSON.stringify({ op: 'remove', id }), id);
   }
 
   /** The shard that has, or would have, an id. */
@@ -122,9 +125,15 @@ export class Book<E extends AgendaEntry> {
     return shardOf(id, await this.#shardCount());
   }
 
-  /** One entry as its shard has it; what is still in the inbox is not seen. */
+  /**
+   * One entry as a visit would find it: as its shard has it, with what was posted about it alone and waits in the inbox. The inbox is
+   * listed first, as in a scan.
+   */
   async find(id: string): Promise<E | undefined> {
-    return (await this.#readShard(await this.shardOf(id))).state.entries.get(id);
+    const shard = await this.shardOf(id);
+    const messages = await this.#readInbox(shard, (name) => isAbout(name, id));
+    const { state } = await this.#readShard(shard);
+    return mergeMessages(state, messages, this.kind.merge, this.#now()).entries.get(id);
   }
 
   /**
@@ -265,9 +274,12 @@ export class Book<E extends AgendaEntry> {
     }
   }
 
-  async #readInbox(shard: number): Promise<readonly ReceivedMessage<E>[]> {
+  async #readInbox(
+    shard: number,
+    isWanted: (name: string) => boolean = () => true,
+  ): Promise<readonly ReceivedMessage<E>[]> {
     const folder = this.#path(`inbox/${shard}`);
-    const names = (await this.#store.list(folder)).slice(0, MOST_MESSAGES_A_VISIT);
+    const names = (await this.#store.list(folder)).filter(isWanted).slice(0, MOST_MESSAGES_A_VISIT);
     const read = await Promise.all(
       names.map((name) =>
         this.#limit(async () => {
@@ -283,9 +295,9 @@ export class Book<E extends AgendaEntry> {
   /** A message that cannot be read stays where it is and is reported; it must not stop the shard. */
   #readMessage(shard: number, name: string, data: unknown): readonly ReceivedMessage<E>[] {
     try {
-      const writtenAt = decodeTime(name);
+      const time = writtenAt(name);
       const messages = messagesIn(inboxDocument.parse(data).message, this.kind.entry);
-      return messages.map((message) => ({ name, writtenAt, message }));
+      return messages.map((message) => ({ name, writtenAt: time, message }));
     } catch {
       this.#onTrouble({ kind: 'message_unreadable', shard, message: name });
       return [];
@@ -300,8 +312,8 @@ export class Book<E extends AgendaEntry> {
     );
   }
 
-  async #post(shard: number, message: string): Promise<void> {
-    const path = this.#path(`inbox/${shard}/${ulid(this.#now())}`);
+  async #post(shard: number, message: string, id?: string): Promise<void> {
+    const path = this.#path(`inbox/${shard}/${messageName(this.#now(), id)}`);
     for (let attempt = 1; ; attempt += 1) {
       try {
         await this.#store.write(path, { message }, 0);

@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { decodeTime, ulid } from 'ulid';
 import * as z from 'zod';
 import type { AgendaEntry, ShardState } from './shard.ts';
 
@@ -11,6 +13,29 @@ export interface ReceivedMessage<E extends AgendaEntry> {
   /** Milliseconds since the epoch: when it was written. */
   readonly writtenAt: number;
   readonly message: InboxMessage<E>;
+}
+
+const ULID_LENGTH = 26;
+
+/**
+ * A name for a message written at `now` (milliseconds), never used again: a ULID. One that is about a single id says which by a hash, so
+ * that whoever looks for that id need not read them all.
+ */
+export function messageName(now: number, id?: string): string {
+  return id === undefined ? ulid(now) : `${ulid(now)}-${hashOf(id)}`;
+}
+
+/** When a message was written, in milliseconds since the epoch. Throws for what is no name of a message. */
+export function writtenAt(name: string): number {
+  return decodeTime(name.slice(0, ULID_LENGTH));
+}
+
+export function isAbout(name: string, id: string): boolean {
+  return name.slice(ULID_LENGTH) === `-${hashOf(id)}`;
+}
+
+function hashOf(id: string): string {
+  return createHash('sha256').update(id).digest('hex').slice(0, 12);
 }
 
 /** How a book takes a message for an id it already has: a lease stays as it is, a hint takes the least time due. */

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import { codeOf, LeasekeeperError } from '../errors.ts';
 import { DEFAULT_SHARDS } from '../host/setup/options.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { type CliIo, EXIT, processIo } from './io.ts';
 import { addManagedCommands, type SetExit } from './managed-program.ts';
 import { collect, countUpTo, milliseconds } from './option-values.ts';
@@ -49,6 +50,7 @@ function programOf(io: CliIo, setExit: SetExit): Command {
   addSetupCommand(program, io, setExit);
   addManagedCommands(program, io, setExit);
   addSubscribeCommands(program, io, setExit);
+  addDoctorCommand(program, io, setExit);
   return program;
 }
 

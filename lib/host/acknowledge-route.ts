@@ -1,15 +1,10 @@
-import * as z from 'zod';
 import type { Caller } from '../access/callers.ts';
-import { nameSchema } from '../rotation/specification-fields.ts';
 import { writeAcknowledgement } from '../vault/acknowledgements.ts';
-import { bodyOf, type HttpAnswer, type HttpRequest } from './http-function.ts';
+import type { HttpAnswer, HttpRequest } from './http-function.ts';
+import { bodyOf } from './json-body.ts';
+import { acknowledgementBody } from './route-inputs.ts';
 import { trySendWorker } from './send-worker.ts';
 import type { ManageDependencies } from './wire.ts';
-
-const bodySchema = z.strictObject({
-  consumer: nameSchema,
-  generation: z.int().min(1),
-});
 
 /**
  * A consumer says that it has adopted a generation of the managed secret `name`. It is written with the consumer's own token, whose policy
@@ -21,7 +16,7 @@ export async function acknowledgeAs(
   request: HttpRequest,
   name: string,
 ): Promise<HttpAnswer> {
-  const { consumer, generation } = bodyOf(bodySchema, request);
+  const { consumer, generation } = bodyOf(acknowledgementBody, request);
   const stands = await writeAcknowledgement(deps.storeOf(caller), name, consumer, generation);
   if (stands.isNew) await hintAt(deps, name);
   return { status: 202, body: { name, consumer, generation: stands.generation } };

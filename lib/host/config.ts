@@ -1,6 +1,8 @@
 import * as z from 'zod';
+import type { RateLimit } from '../access/caller-rate.ts';
 import { LeasekeeperError } from '../errors.ts';
 import { certificatesIn, readCertificate } from '../rotation/probes/pem.ts';
+import { type AuthConfig, authOf, authVariables } from './auth-config.ts';
 
 /** A blank variable counts as not set: deployment tools often cannot leave one out. */
 const text = z.string().trim().min(1);
@@ -23,20 +25,17 @@ const environmentSchema = z.object({
   VAULT_NAMESPACE: text.default('lotabots'),
   VAULT_AUTH_NAMESPACE: z.string().default(''),
   VAULT_CACERT_PEM: text.optional(),
-  VAULT_TOKEN: text.optional(),
   LEASEKEEPER_STATE_MOUNT: text.default('leasekeeper'),
-  LEASEKEEPER_AUTH: z.enum(['approle', 'kubernetes', 'token']).default('approle'),
-  LEASEKEEPER_AUTH_MOUNT: text.optional(),
-  LEASEKEEPER_ROLE_PREFIX: text.default('leasekeeper-'),
-  LEASEKEEPER_APPROLE_FILE: text.optional(),
-  LEASEKEEPER_APPROLE_PARAMETER: text.optional(),
-  LEASEKEEPER_ROLE_ID: text.optional(),
-  LEASEKEEPER_SECRET_ID: text.optional(),
-  LEASEKEEPER_JWT_FILE: text.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
+  ...authVariables,
   LEASEKEEPER_SCAN_INTERVAL: seconds.default(60),
   LEASEKEEPER_BUS: text.optional(),
   LEASEKEEPER_CLOUDEVENTS: yesOrNo.default(false),
-  LEASEKEEPER_CALLER_MOUNT: text.default('kubernetes'),
+  LEASEKEEPER_CALLER_MOUNTS: text
+    .transform((value) => value.split(',').map((one) => one.trim()))
+    .pipe(z.array(z.string().regex(/^\w[\w.-]*(\/\w[\w.-]*)*$/, 'expected mounts with commas between')))
+    .default(['kubernetes']),
+  LEASEKEEPER_CALLER_RATE: seconds.default(10),
+  LEASEKEEPER_CALLER_BURST: z.coerce.number().int().min(1).default(50),
   LEASEKEEPER_REPLACE_GRACE: seconds.default(60),
   LEASEKEEPER_NOTICE_ALLOW: listed.default([]),
   LEASEKEEPER_NOTICE_CA_PEM: certificates.optional(),
@@ -44,9 +43,6 @@ const environmentSchema = z.object({
   LEASEKEEPER_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info'),
-  /** Set by AWS Lambda, and by whoever moves the extension that reads parameters. */
-  AWS_SESSION_TOKEN: text.optional(),
-  PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: z.coerce.number().int().min(1).max(65_535).default(2773),
 });
 
 /** Every variable that is read. serverless.yml may set no other. */
@@ -68,7 +64,10 @@ export interface Config {
   readonly busName: string | undefined;
   /** Whether outcomes on EventBridge's bus are CloudEvents. */
   readonly cloudEvents: boolean;
-  readonly callerMount: string;
+  /** Where callers may log in with a JWT, the default first. */
+  readonly callerMounts: readonly string[];
+  /** How often one caller may ask. */
+  readonly callerRate: RateLimit;
   readonly replaceGraceMs: number;
   readonly noticeAllow: readonly string[];
   /** PEM of the authorities that endpoints of notices may have their certificates from, besides the public ones. */
@@ -76,31 +75,6 @@ export interface Config {
   readonly listen: { readonly host: string; readonly port: number };
   readonly logLevel: z.infer<typeof environmentSchema>['LEASEKEEPER_LOG_LEVEL'];
 }
-
-/** How the functions log in to Vault. Each has a role of its own. */
-export type AuthConfig =
-  | { readonly kind: 'token'; readonly token: string }
-  | {
-      readonly kind: 'kubernetes';
-      readonly mount: string;
-      readonly rolePrefix: string;
-      readonly jwtFile: string;
-    }
-  | { readonly kind: 'approle'; readonly mount: string; readonly file: string }
-  | {
-      readonly kind: 'approle-parameter';
-      readonly mount: string;
-      /** Name of the parameter in AWS Systems Manager that holds the role id and the secret id of this function. */
-      readonly parameter: string;
-      readonly extensionPort: number;
-      readonly sessionToken: string;
-    }
-  | {
-      readonly kind: 'approle-one';
-      readonly mount: string;
-      readonly roleId: string;
-      readonly secretId: string;
-    };
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -133,56 +107,14 @@ export function readConfig(environment: Environment = process.env): Config {
     lookAheadMs: scanIntervalMs + Math.max(2_000, scanIntervalMs / 10),
     busName: env.LEASEKEEPER_BUS,
     cloudEvents: env.LEASEKEEPER_CLOUDEVENTS,
-    callerMount: env.LEASEKEEPER_CALLER_MOUNT,
+    callerMounts: env.LEASEKEEPER_CALLER_MOUNTS,
+    callerRate: { perSecond: env.LEASEKEEPER_CALLER_RATE, burst: env.LEASEKEEPER_CALLER_BURST },
     replaceGraceMs: env.LEASEKEEPER_REPLACE_GRACE * 1_000,
     noticeAllow: env.LEASEKEEPER_NOTICE_ALLOW,
     noticeCa: env.LEASEKEEPER_NOTICE_CA_PEM,
     listen: listenOf(env.LEASEKEEPER_LISTEN),
     logLevel: env.LEASEKEEPER_LOG_LEVEL,
   };
-}
-
-function authOf(env: z.infer<typeof environmentSchema>): AuthConfig {
-  if (env.LEASEKEEPER_AUTH === 'token') {
-    if (env.VAULT_TOKEN === undefined) throw missing('VAULT_TOKEN');
-    return { kind: 'token', token: env.VAULT_TOKEN };
-  }
-  if (env.LEASEKEEPER_AUTH === 'kubernetes') {
-    const mount = env.LEASEKEEPER_AUTH_MOUNT ?? 'kubernetes';
-    return {
-      kind: 'kubernetes',
-      mount,
-      rolePrefix: env.LEASEKEEPER_ROLE_PREFIX,
-      jwtFile: env.LEASEKEEPER_JWT_FILE,
-    };
-  }
-  const mount = env.LEASEKEEPER_AUTH_MOUNT ?? 'approle';
-  if (env.LEASEKEEPER_ROLE_ID !== undefined && env.LEASEKEEPER_SECRET_ID !== undefined) {
-    return {
-      kind: 'approle-one',
-      mount,
-      roleId: env.LEASEKEEPER_ROLE_ID,
-      secretId: env.LEASEKEEPER_SECRET_ID,
-    };
-  }
-  if (env.LEASEKEEPER_APPROLE_PARAMETER !== undefined) {
-    if (env.AWS_SESSION_TOKEN === undefined) throw missing('AWS_SESSION_TOKEN');
-    return {
-      kind: 'approle-parameter',
-      mount,
-      parameter: env.LEASEKEEPER_APPROLE_PARAMETER,
-      extensionPort: env.PARAMETERS_SECRETS_EXTENSION_HTTP_PORT,
-      sessionToken: env.AWS_SESSION_TOKEN,
-    };
-  }
-  if (env.LEASEKEEPER_APPROLE_FILE === undefined) throw missing('LEASEKEEPER_APPROLE_FILE');
-  return { kind: 'approle', mount, file: env.LEASEKEEPER_APPROLE_FILE };
-}
-
-function missing(name: string): LeasekeeperError {
-  return new LeasekeeperError('configuration_invalid', `${name} is not set.`, {
-    hint: 'README.md, "Configuration", lists every variable.',
-  });
 }
 
 /** `host:port`; an IPv6 address in brackets. */

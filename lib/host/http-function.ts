@@ -1,9 +1,9 @@
-import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
+import httpRouter, { type Method } from '@middy/http-router';
+import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import * as z from 'zod';
-import type { CallerProof } from '../access/callers.ts';
 import { type Problem, problemOf, RequestError } from '../access/problem.ts';
 import type { Logger } from '../telemetry/log.ts';
-import { Secret } from '../telemetry/secret.ts';
+import { checkPathLength, unrouted } from './route-table.ts';
 
 /** One request, as API Gateway's HTTP API hands it over (payload format 2.0). */
 export interface HttpRequest {
@@ -20,27 +20,36 @@ export interface HttpRequest {
 export interface HttpAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
   readonly body?: unknown;
+  /** Sent as it is; `headers` then say what it is. */
+  readonly text?: string;
 }
 
 const eventSchema = z.object({
-  rawPath: z.string(),
+  version: z.literal('2.0'),
+  rawPath: z.string().min(1),
   headers: z.record(z.string(), z.string().optional()).default({}),
   pathParameters: z.record(z.string(), z.string().optional()).nullish(),
   queryStringParameters: z.record(z.string(), z.string().optional()).nullish(),
   body: z.string().nullish(),
   isBase64Encoded: z.boolean().default(false),
-  requestContext: z.object({ requestId: z.string(), http: z.object({ method: z.string() }) }),
+  requestContext: z.object({ requestId: z.string(), http: z.object({ method: z.string().min(1) }) }),
 });
 
 const LARGEST_BODY_BYTES = 64 * 1024;
 
-/** Answers are never cached on the way, and a browser that gets one does nothing with it. */
+/**
+ * Answers are never cached on the way, and a browser that gets one does nothing with it: what the OWASP REST Security Cheat Sheet,
+ * "Security Headers", lists. `frame-ancestors` is not covered by `default-src` (CSP Level 3, 6.4.2).
+ */
 const SECURITY_HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'",
-  'strict-transport-security': 'max-age=63072000',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'strict-transport-security': 'max-age=63072000; includeSubDomains',
 };
 
 /** Told of every answer, for logs and audit: nothing of body or headers. */
@@ -77,8 +86,43 @@ export function httpRoute(
   };
 }
 
+interface HttpRouteEntry {
+  readonly method: Method;
+  readonly path: string;
+  readonly handler: (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2>;
+}
+
+/** The handler of an HTTP function: its routes, and a problem document for what none of them takes, or what is no HTTP event. */
+export function routed(routes: readonly HttpRouteEntry[]) {
+  const router = httpRouter<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>({
+    routes: [...routes],
+    notFoundResponse: (asked) => {
+      throw unrouted(asked);
+    },
+  });
+  return async (event: APIGatewayProxyEventV2, context: Context) => {
+    try {
+      checkPathLength(requestIn(event).path);
+      return await router(event, context);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      return problemAnswer(problemOf(error), idIn(event));
+    }
+  };
+}
+
+const identifiedSchema = z.object({ requestContext: z.object({ requestId: z.string().min(1) }) });
+
+/** The id of a request of which nothing else may be known. */
+function idIn(event: unknown): string {
+  const parsed = identifiedSchema.safeParse(event);
+  return parsed.success ? parsed.data.requestContext.requestId : 'none';
+}
+
+/** Throws RequestError `request_malformed`. */
 function requestIn(event: unknown): HttpRequest {
-  const parsed = eventSchema.parse(event);
+  const { success, data: parsed } = eventSchema.safeParse(event);
+  if (!success) throw malformed();
   const body = parsed.body ?? undefined;
   return {
     method: parsed.requestContext.http.method,
@@ -91,6 +135,15 @@ function requestIn(event: unknown): HttpRequest {
   };
 }
 
+function malformed(): RequestError {
+  return new RequestError(
+    400,
+    'request_malformed',
+    'What the function was called with is no HTTP request.',
+    'Call it through an HTTP API with payload format 2.0.',
+  );
+}
+
 function defined(record: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const entries = Object.entries(record).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, value] as const],
@@ -99,6 +152,7 @@ function defined(record: Readonly<Record<string, string | undefined>>): Record<s
 }
 
 function answerOf(answer: HttpAnswer, requestId: string): APIGatewayProxyStructuredResultV2 {
+  const body = answer.text ?? (answer.body === undefined ? undefined : JSON.stringify(answer.body));
   return {
     statusCode: answer.status,
     headers: {
@@ -107,19 +161,20 @@ function answerOf(answer: HttpAnswer, requestId: string): APIGatewayProxyStructu
       ...(answer.body === undefined ? {} : { 'content-type': 'application/json' }),
       ...answer.headers,
     },
-    ...(answer.body === undefined ? {} : { body: JSON.stringify(answer.body) }),
+    ...(body === undefined ? {} : { body }),
   };
 }
 
 /** A problem as an answer; also for what is refused before any route is reached. */
 export function problemAnswer(problem: Problem, requestId: string): APIGatewayProxyStructuredResultV2 {
-  const { retryAfterSeconds, ...document } = problem;
+  const { retryAfterSeconds, allow, ...document } = problem;
   return answerOf(
     {
       status: problem.status,
       headers: {
         'content-type': 'application/problem+json',
         ...(problem.status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+        ...(allow === undefined ? {} : { allow: allow.join(', ') }),
         ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) }),
       },
       body: { ...document, request_id: requestId },
@@ -128,75 +183,6 @@ export function problemAnswer(problem: Problem, requestId: string): APIGatewayPr
   );
 }
 
-/** The JSON body by a schema. Throws RequestError `body_not_json` or `body_invalid`, naming fields and no values. */
-export function bodyOf<T extends z.ZodType>(schema: T, request: HttpRequest): z.infer<T> {
-  let json: unknown;
-  try {
-    json = JSON.parse(request.body ?? '');
-  } catch {
-    throw new RequestError(
-      400,
-      'body_not_json',
-      'The body is not JSON.',
-      'Send a JSON object with content-type application/json.',
-    );
-  }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`);
-  throw new RequestError(
-    422,
-    'body_invalid',
-    `The body will not do: ${faults.join('; ')}.`,
-    'See docs/architecture.md, "HTTP".',
-  );
-}
-
-/**
- * Who asks: `Authorization: Bearer <service account token>` with `X-Vault-Role`, or `X-Vault-Token`. Throws RequestError
- * `caller_missing` (401) or `role_missing` (400).
- */
-export function proofIn(request: HttpRequest): CallerProof {
-  const token = request.headers['x-vault-token'];
-  if (token !== undefined && token !== '') return { kind: 'token', token: new Secret(token) };
-  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
-  if (bearer === undefined) {
-    throw new RequestError(
-      401,
-      'caller_missing',
-      'The request does not say who asks.',
-      'Send a service account token as `Authorization: Bearer …` with `X-Vault-Role`, or a Vault token as `X-Vault-Token`.',
-    );
-  }
-  const role = request.headers['x-vault-role'];
-  if (role === undefined || !/^[\w.-]{1,128}$/.test(role)) {
-    throw new RequestError(
-      400,
-      'role_missing',
-      'The request names no Vault role to log in to.',
-      'Send it as `X-Vault-Role`.',
-    );
-  }
-  return { kind: 'kubernetes', jwt: new Secret(bearer), role };
-}
-
 function tooLarge(): RequestError {
   return new RequestError(413, 'body_too_large', 'The body is larger than 64 KiB.');
-}
-
-/** The answer to a method and path that no route has. */
-export function noRoute({
-  method,
-  path,
-}: {
-  readonly method: string;
-  readonly path: string;
-}): APIGatewayProxyStructuredResultV2 {
-  const error = new RequestError(
-    404,
-    'route_unknown',
-    `There is no ${method} ${path}.`,
-    'docs/architecture.md, "HTTP", lists the routes.',
-  );
-  return problemAnswer(problemOf(error), 'none');
 }

@@ -3,11 +3,16 @@ import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
 import { Secret } from '../telemetry/secret.ts';
 import { appRoleAuth } from '../vault/auth/approle.ts';
+import { awsIamAuth } from '../vault/auth/aws-iam.ts';
 import { readAwsParameter } from '../vault/auth/aws-parameter.ts';
+import { awsWebIdentityAuth } from '../vault/auth/aws-web-identity.ts';
+import { readCredentialFile } from '../vault/auth/credential-file.ts';
+import { jwtAuth } from '../vault/auth/jwt.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
 import { tokenAuth } from '../vault/auth/token.ts';
-import type { AuthConfig, Config } from './config.ts';
+import type { AuthConfig } from './auth-config.ts';
+import type { Config } from './config.ts';
 
 /** The functions, each with an identity of its own in Vault. */
 export const FUNCTIONS = ['scan', 'renew', 'rotate', 'notify', 'fetch', 'manage'] as const;
@@ -21,7 +26,7 @@ export const appRoleFileSchema = z.record(z.string(), appRoleSchema);
 
 /**
  * How one function logs in, by the configuration. Logging in throws `identity_missing` when the file does not name the function, and
- * `identity_unreadable` when what was read is not in its form.
+ * `identity_unreadable` when what was read is not in its form; what else it throws, each file in vault/auth says.
  */
 export function identityOf(config: Config, name: FunctionName): AuthMethod {
   const { auth, authNamespace } = config;
@@ -29,12 +34,17 @@ export function identityOf(config: Config, name: FunctionName): AuthMethod {
     case 'token':
       return tokenAuth(new Secret(auth.token), authNamespace);
     case 'kubernetes':
-      return kubernetesAuth({
-        role: `${auth.rolePrefix}${name}`,
-        jwt: async () => (await readFile(auth.jwtFile, 'utf8')).trim(),
-        mount: auth.mount,
-        authNamespace,
-      });
+      return kubernetesAuth({ ...roleOf(config, auth, name), jwt: jwtIn(auth.jwtFile) });
+    case 'jwt':
+      return jwtAuth({ ...roleOf(config, auth, name), jwt: jwtIn(auth.jwtFile) });
+    case 'aws-iam': {
+      const server = auth.serverId === undefined ? {} : { serverId: auth.serverId };
+      return awsIamAuth({ ...roleOf(config, auth, name), ...auth.sts, ...server });
+    }
+    case 'aws-web-identity': {
+      const { sts, audience, signingAlgorithm } = auth;
+      return awsWebIdentityAuth({ ...roleOf(config, auth, name), ...sts, audience, signingAlgorithm });
+    }
     case 'approle-one':
       return appRoleAuth({
         roleId: auth.roleId,
@@ -47,6 +57,20 @@ export function identityOf(config: Config, name: FunctionName): AuthMethod {
     case 'approle-parameter':
       return appRoleReadBy(() => roleInParameter(auth), auth.mount, authNamespace);
   }
+}
+
+/** The role of a function where Vault has roles by name. */
+function roleOf(
+  { authNamespace }: Config,
+  auth: { readonly mount: string; readonly rolePrefix: string },
+  name: FunctionName,
+) {
+  return { role: `${auth.rolePrefix}${name}`, mount: auth.mount, authNamespace };
+}
+
+/** Read at every login: whoever issues it replaces it. */
+function jwtIn(file: string): () => Promise<string> {
+  return async () => (await readCredentialFile(file, 'JWT')).expose();
 }
 
 type AppRole = z.infer<typeof appRoleSchema>;

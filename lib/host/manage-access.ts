@@ -1,7 +1,8 @@
 import type { Caller } from '../access/callers.ts';
 import { problemOf } from '../access/problem.ts';
 import { isVaultError } from '../vault/errors.ts';
-import { type HttpAnswer, type HttpRequest, proofIn } from './http-function.ts';
+import type { HttpAnswer, HttpRequest } from './http-function.ts';
+import { proofIn } from './request-proof.ts';
 import type { ManageDependencies } from './wire.ts';
 
 /**

@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import type { Caller } from '../access/callers.ts';
 import { RequestError } from '../access/problem.ts';
 import { nameSchema } from '../rotation/specification-fields.ts';
@@ -17,7 +16,8 @@ import {
 import { readListed } from './managed-list.ts';
 import { unknownName } from './managed-refusals.ts';
 import { summaryOf } from './managed-summary.ts';
-import { limitParameter, queryOf } from './query.ts';
+import { queryOf } from './query.ts';
+import { managedListQuery } from './route-inputs.ts';
 import { schemaRoutes } from './schema-routes.ts';
 import { trySendWorker } from './send-worker.ts';
 import { subscriptionRoutes } from './subscription-routes.ts';
@@ -45,19 +45,10 @@ export function manageRoutes(dependencies: () => ManageDependencies, onAnswer?: 
   ];
 }
 
-const listQuery = z.object({
-  limit: limitParameter,
-  after: nameSchema.optional(),
-  removed: z
-    .enum(['true', 'false'], { error: 'expected true or false' })
-    .transform((text) => text === 'true')
-    .default(false),
-});
-
 /** One page: it may show fewer than `limit`, because removed ones are left out of it. `next` is what to send as `after`. */
 function list(deps: ManageDependencies, request: HttpRequest): Promise<HttpAnswer> {
   return asOperator(deps, request, async (caller) => {
-    const { limit, after = '', removed } = queryOf(listQuery, request);
+    const { limit, after = '', removed } = queryOf(managedListQuery, request);
     const secrets = deps.secretsOf(caller);
     const names = (await secrets.names()).toSorted().filter((name) => name > after);
     const page = names.slice(0, limit);

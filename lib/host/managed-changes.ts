@@ -1,9 +1,9 @@
-import * as z from 'zod';
 import { RequestError } from '../access/problem.ts';
 import type { ManagedSecret } from '../rotation/managed-secrets.ts';
 import { suppliedDocumentSchema } from '../rotation/rotators/supplied-value.ts';
 import type { KvStore } from '../vault/kv-store.ts';
-import { bodyOf, type HttpAnswer, type HttpRequest } from './http-function.ts';
+import type { HttpAnswer, HttpRequest } from './http-function.ts';
+import { bodyOf } from './json-body.ts';
 import {
   applySpecification,
   createOnly,
@@ -16,6 +16,7 @@ import {
 } from './managed-operations.ts';
 import { summaryOf } from './managed-summary.ts';
 import { queryOf } from './query.ts';
+import { removeQuery, rotateQuery } from './route-inputs.ts';
 import { specificationIn } from './specification-body.ts';
 
 /** Whoever asks for a change, and what of. */
@@ -36,10 +37,6 @@ export async function apply({ operator, name, request }: ChangeRequest): Promise
   return answer(secret.version === 1 ? 201 : 200, secret);
 }
 
-const rotateQuery = z.object({
-  revoke: z.literal('immediately', { error: 'expected immediately, or none' }).optional(),
-});
-
 export async function rotate({ operator, name, request }: ChangeRequest): Promise<HttpAnswer> {
   const leaked = queryOf(rotateQuery, request).revoke !== undefined;
   return answer(202, await rotateNow(operator, name, leaked));
@@ -52,10 +49,6 @@ export async function pauseNow({ operator, name }: ChangeRequest): Promise<HttpA
 export async function resumeNow({ operator, name }: ChangeRequest): Promise<HttpAnswer> {
   return answer(200, await resume(operator, name));
 }
-
-const removeQuery = z.object({
-  credentials: z.enum(['revoke', 'keep'], { error: 'expected revoke or keep' }),
-});
 
 export async function removeNow({ operator, name, request }: ChangeRequest): Promise<HttpAnswer> {
   if (request.query.credentials === undefined) throw credentialsMissing();

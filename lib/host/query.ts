@@ -11,7 +11,8 @@ export const limitParameter = z
   .regex(/^[1-9]\d{0,3}$/, `expected a whole number from 1 to ${LARGEST_PAGE}`)
   .transform(Number)
   .refine((limit) => limit <= LARGEST_PAGE, `expected at most ${LARGEST_PAGE}`)
-  .default(DEFAULT_PAGE);
+  .default(DEFAULT_PAGE)
+  .meta({ type: 'integer', minimum: 1, maximum: LARGEST_PAGE, default: DEFAULT_PAGE, pattern: undefined });
 
 /** The same in a body. */
 export const limitField = z

@@ -3,20 +3,34 @@ import { RequestError } from '../access/problem.ts';
 import { isNamedBy } from '../access/read.ts';
 import { type NoticeSchema, noticeSchemas } from '../bus/event-schemas.ts';
 import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
+import { type OpenApiDocument, openApi } from './openapi/openapi.ts';
 
 const LIST = '/v1/schemas';
 
-/** The JSON Schemas of what webhooks carry. Whoever asks may have them: they are documentation, and Vault is not needed for them. */
+/**
+ * The JSON Schemas of what webhooks carry, and the description of all routes. Whoever asks may have them: they are documentation, and
+ * Vault is not needed for them.
+ */
 export function schemaRoutes(onAnswer?: OnAnswer) {
   let made: ReadonlyMap<string, NoticeSchema> | undefined;
+  let described: OpenApiDocument | undefined;
   // Not before somebody asks: the function that serves them starts far more often for other routes.
   const schemas = () => {
     made ??= new Map(Object.entries(noticeSchemas()));
     return made;
   };
+  const description = () => {
+    described ??= openApi();
+    return described;
+  };
   const route = (answerTo: (request: HttpRequest) => HttpAnswer) =>
     httpRoute(async (request) => unlessKnown(request, answerTo(request)), onAnswer);
   return [
+    {
+      method: 'GET' as const,
+      path: '/openapi.json',
+      handler: route(() => ({ status: 200, body: description() })),
+    },
     { method: 'GET' as const, path: LIST, handler: route(() => listOf(schemas())) },
     {
       method: 'GET' as const,

@@ -6,12 +6,13 @@ import {
   type WrittenSpecification,
 } from '../rotation/specification-faults.ts';
 import type { HttpRequest } from './http-function.ts';
+import { checkShape, jsonIn, mediaTypeOf } from './json-body.ts';
 
 const YAML_TYPES = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text/x-yaml'];
 
 /**
- * The specification in a body: JSON, or YAML where content-type says so. Throws RequestError `body_not_json`, `body_not_yaml`,
- * `specification_invalid` with one entry of `errors` for each fault.
+ * The specification in a body: JSON, or YAML where content-type says so. Throws RequestError `content_type_unsupported`, `body_not_json`,
+ * `body_not_yaml`, `body_too_deep`, and `specification_invalid` with one entry of `errors` for each fault.
  */
 export function specificationIn(request: HttpRequest, name: string): WrittenSpecification {
   const read = readSpecification(isYaml(request) ? fromYaml(request) : fromJson(request));
@@ -22,34 +23,31 @@ export function specificationIn(request: HttpRequest, name: string): WrittenSpec
   return read.written;
 }
 
-function isYaml({ headers }: HttpRequest): boolean {
-  const type = (headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase();
+function isYaml(request: HttpRequest): boolean {
+  const type = mediaTypeOf(request);
   return type !== undefined && YAML_TYPES.includes(type);
 }
 
-function fromJson({ body = '' }: HttpRequest): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    throw new RequestError(
-      400,
-      'body_not_json',
-      'The body is not JSON.',
-      'Send a JSON object, or YAML with content-type application/yaml.',
-    );
-  }
+function fromJson(request: HttpRequest): unknown {
+  return jsonIn(request, 'Send a JSON object, or YAML with content-type application/yaml.');
 }
 
 /** Only where it is wrong is told: a parser's own message quotes the text. */
 function fromYaml({ body = '' }: HttpRequest): unknown {
-  const document = parseDocument(body);
-  const [error] = document.errors;
-  if (error !== undefined) throw notYaml(error.linePos?.[0].line);
+  const value = parsedYaml(body);
+  checkShape(value);
+  return value;
+}
+
+function parsedYaml(text: string): unknown {
   try {
+    const document = parseDocument(text);
+    const [error] = document.errors;
+    if (error !== undefined) throw notYaml(error.linePos?.[0].line);
     return document.toJS();
-  } catch {
-    // Aliases that would grow without end.
-    throw notYaml(undefined);
+  } catch (error) {
+    // Aliases that would grow without end, or more levels than the parser can go down.
+    throw error instanceof RequestError ? error : notYaml(undefined);
   }
 }
 
@@ -68,6 +66,6 @@ function invalid(faults: readonly SpecificationFault[]): RequestError {
     'specification_invalid',
     `The specification will not do: ${faults.map(({ field, message }) => `${field}: ${message}`).join('; ')}.`,
     'Correct the fields named. Nothing was changed.',
-    faults,
+    { errors: faults },
   );
 }

@@ -52,7 +52,7 @@ export function contendedSubscription(id: string): RequestError {
 
 /** The URL is not told: it may hold what only its owner should know. */
 export function refusedEndpoint({ code, message, hint, reason }: EndpointRefused): RequestError {
-  return new RequestError(422, code, message, hint, [{ field: 'url', message }], reason);
+  return new RequestError(422, code, message, hint, { errors: [{ field: 'url', message }], reason });
 }
 
 /** What is wrong with what was asked, of the codes that the room of notices has. */

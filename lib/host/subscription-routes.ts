@@ -1,20 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { ulid } from 'ulid';
-import * as z from 'zod';
 import type { Caller } from '../access/callers.ts';
-import { noticeSchema } from '../notices/notice.ts';
-import { replaySchema } from '../notices/replay.ts';
-import { ownerSchema, subscriptionIdSchema } from '../notices/subscription.ts';
+import { subscriptionIdSchema } from '../notices/subscription.ts';
 import {
-  DEFAULT_OVERLAP_MS,
   newSubscriptionSchema,
-  overlapSchema,
   showable,
   subscriptionChangesSchema,
 } from '../notices/subscription-changes.ts';
-import { bodyOf, type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
+import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
+import { bodyOf } from './json-body.ts';
 import { asCaller } from './manage-access.ts';
-import { limitField, limitParameter, queryOf } from './query.ts';
+import { queryOf } from './query.ts';
+import { noticesQuery, replayBody, rotateSecretQuery, subscriptionListQuery } from './route-inputs.ts';
 import { trySendDeliverers } from './send-worker.ts';
 import { listSubscriptions } from './subscription-list.ts';
 import { noticesOf, replayNotices, testSubscription } from './subscription-notices.ts';
@@ -96,14 +93,11 @@ async function create({ actor, request }: Asked): Promise<HttpAnswer> {
   return { status: 201, body: { ...showable(subscription), secret } };
 }
 
-const listQuery = z.object({
-  consumer: ownerSchema.optional(),
-  after: z.string().max(256).optional(),
-  limit: limitParameter,
-});
-
 async function list({ actor, request }: Asked): Promise<HttpAnswer> {
-  return { status: 200, body: await listSubscriptions(actor.notices, queryOf(listQuery, request)) };
+  return {
+    status: 200,
+    body: await listSubscriptions(actor.notices, queryOf(subscriptionListQuery, request)),
+  };
 }
 
 async function show({ actor, id }: Asked): Promise<HttpAnswer> {
@@ -128,10 +122,8 @@ async function enable({ actor, id }: Asked): Promise<HttpAnswer> {
   return { status: 200, body: showable(await enableSubscription(actor, id)) };
 }
 
-const rotateQuery = z.object({ overlap: overlapSchema.default(DEFAULT_OVERLAP_MS) });
-
 async function rotateSecret({ actor, request, id }: Asked): Promise<HttpAnswer> {
-  const { overlap: overlapMs } = queryOf(rotateQuery, request);
+  const { overlap: overlapMs } = queryOf(rotateSecretQuery, request);
   const { subscription, secret } = await rotateSigningSecret(actor, id, { overlapMs });
   return { status: 200, body: { ...showable(subscription), secret } };
 }
@@ -142,16 +134,6 @@ async function test({ deps, actor, id }: Asked): Promise<HttpAnswer> {
   return { status: 202, body: { dispatch } };
 }
 
-/** What to replay, and beside it where to go on. */
-const replayBody = z
-  .looseObject({ after: z.string().max(128).optional(), limit: limitField })
-  .transform(({ after, limit, ...asked }, context) => {
-    const what = replaySchema.safeParse(asked);
-    if (what.success) return { what: what.data, page: { limit, ...(after === undefined ? {} : { after }) } };
-    for (const { message } of what.error.issues) context.addIssue({ code: 'custom', message });
-    return z.NEVER;
-  });
-
 async function replay({ deps, actor, request, id }: Asked): Promise<HttpAnswer> {
   const { what, page } = bodyOf(replayBody, request);
   const answer = await replayNotices(actor, id, what, page);
@@ -159,16 +141,6 @@ async function replay({ deps, actor, request, id }: Asked): Promise<HttpAnswer> 
   return { status: 202, body: answer };
 }
 
-const logQuery = z.object({
-  state: noticeSchema.shape.state.optional(),
-  since: z.iso
-    .datetime({ offset: true, error: 'expected a time such as 2026-11-21T20:00:00Z' })
-    .transform((text) => Date.parse(text))
-    .optional(),
-  after: z.string().max(512).optional(),
-  limit: limitParameter,
-});
-
 async function log({ actor, request, id }: Asked): Promise<HttpAnswer> {
-  return { status: 200, body: await noticesOf(actor, id, queryOf(logQuery, request)) };
+  return { status: 200, body: await noticesOf(actor, id, queryOf(noticesQuery, request)) };
 }

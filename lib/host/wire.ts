@@ -200,7 +200,8 @@ function callersOf(parts: Omit<Parts, 'bus'>): Callers {
   return new Callers({
     client: parts.client,
     authNamespace: parts.config.authNamespace,
-    kubernetesMount: parts.config.callerMount,
+    mounts: parts.config.callerMounts,
+    rate: parts.config.callerRate,
     metrics: parts.metrics,
   });
 }

@@ -10,6 +10,8 @@ export interface IssuedLease {
   readonly consumer: string;
   readonly ttlSeconds: number;
   readonly renewable: boolean;
+  /** Where the consumer has logged in, when a login says who it is. */
+  readonly mount?: string;
   readonly parent?: string;
   readonly managed?: LeaseEntry['managed'];
   /** Milliseconds before its end at which its consumer must know at the latest. */
@@ -32,6 +34,7 @@ export function leaseEntryOf(issued: IssuedLease, now: number, policy: LeasePoli
     ns: issued.namespace,
     path: issued.path,
     consumer: issued.consumer,
+    ...(issued.mount === undefined ? {} : { mount: issued.mount }),
     ...(issued.parent === undefined ? {} : { parent: issued.parent }),
     ...(issued.managed === undefined ? {} : { managed: issued.managed }),
     ...(issued.handoverMs === undefined ? {} : { handover: issued.handoverMs }),

@@ -80,7 +80,7 @@ export function decide(entry: CareEntry, now: number, policy: LeasePolicy): Leas
   if (entry.kind === 'token') return decideToken(entry, now);
   if (mustPublishFirst(entry)) return { kind: 'publish' };
   // A grace is a promise: it is never cut short by looking ahead.
-  if (entry.retire_at !== undefined && entry.retire_at <= now) return { kind: 'retire' };
+  if (isToEnd(entry, now)) return { kind: 'retire' };
   // It lives as long as it must: a renewal now would only move the time at which it is looked at again.
   if (entry.retire_at !== undefined && entry.retire_at <= entry.expire) return { kind: 'wait' };
   if (entry.wrap) return { kind: 'look-for-opening' };
@@ -149,7 +149,14 @@ export function afterRenewal(
 }
 
 function afterLoss(entry: CareEntry, now: number): CareEntry | undefined {
-  return entry.kind === 'lease' ? withNotice(withoutClaim(entry), 'lost', now) : undefined;
+  return entry.kind === 'token' || isToEnd(entry, now)
+    ? undefined
+    : withNotice(withoutClaim(entry), 'lost', now);
+}
+
+/** Whether somebody has asked for its end by now: then nothing is lost. */
+export function isToEnd(entry: CareEntry, now: number): boolean {
+  return entry.kind === 'lease' && entry.retire_at !== undefined && entry.retire_at <= now;
 }
 
 /**

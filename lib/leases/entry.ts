@@ -31,6 +31,10 @@ export const leaseEntrySchema = z.object({
   path: z.string(),
   /** The service that uses it, or the managed secret it belongs to. */
   consumer: z.string(),
+  /** Where the consumer has logged in, when a login says who it is: a role of the same name elsewhere is another's. */
+  mount: z.string().optional(),
+  /** When its consumer last had it renewed. */
+  renewed: z.number().optional(),
   /** Accessor of the parent token. */
   parent: z.string().optional(),
   /** Set for a generation of a managed secret. */
@@ -70,19 +74,41 @@ export function tokenEntryId(accessor: string): string {
 
 /**
  * The entry that is there wins over a message, which may be old. It only learns what cannot be undone: that a token was used again, and
- * that a lease is to be retired.
+ * that a lease is to be retired, or was given more life by its consumer.
  */
 function mergeCare(existing: CareEntry, incoming: CareEntry): CareEntry {
   if (existing.kind === 'token' && incoming.kind === 'token') {
     return incoming.used > existing.used ? { ...existing, used: incoming.used } : existing;
   }
-  if (existing.kind === 'lease' && incoming.kind === 'lease' && existing.retire_at === undefined) {
-    const { retire_at } = incoming;
-    return retire_at === undefined
-      ? existing
-      : { ...existing, retire_at, due: Math.min(existing.due, retire_at) };
-  }
-  return existing;
+  if (existing.kind !== 'lease' || incoming.kind !== 'lease') return existing;
+  return withRetirement(withRenewal(existing, incoming), incoming);
+}
+
+function withRetirement(existing: LeaseEntry, { retire_at }: LeaseEntry): LeaseEntry {
+  if (existing.retire_at !== undefined || retire_at === undefined) return existing;
+  return { ...existing, retire_at, due: Math.min(existing.due, retire_at) };
+}
+
+/**
+ * What every renewal asks for grows with what the consumer was granted, so that none of ours shortens the lease. The next one is not put
+ * off: a worker may have renewed to the shorter time just now, and one renewal too many does no harm.
+ */
+function withRenewal(existing: LeaseEntry, incoming: LeaseEntry): LeaseEntry {
+  const { renewed } = incoming;
+  if (renewed === undefined || renewed <= (existing.renewed ?? 0)) return existing;
+  const grown = {
+    ...existing,
+    renewed,
+    ttl: Math.max(existing.ttl, incoming.ttl),
+    expire: Math.max(existing.expire, incoming.expire),
+    ...(existing.until === undefined
+      ? {}
+      : { until: Math.max(existing.until, incoming.until ?? existing.until) }),
+  };
+  if (!existing.final || !incoming.final) return { ...grown, due: Math.min(existing.due, incoming.due) };
+  // No worker renews it any more: it is told anew when this end is near.
+  const { told, unpublished } = incoming;
+  return { ...grown, due: incoming.due, told, unpublished };
 }
 
 export const LEASES: BookKind<CareEntry> = { name: 'leases', entry: careEntrySchema, merge: mergeCare };

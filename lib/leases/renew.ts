@@ -18,6 +18,7 @@ import {
   claimEnd,
   decide,
   isTaken,
+  isToEnd,
   type LeasePolicy,
   type RenewalOutcome,
   withNotice,
@@ -278,10 +279,10 @@ async function writeResults(
   const apply = (state: ShardState<CareEntry>): ShardDelta<CareEntry> => {
     const set: CareEntry[] = [];
     const forget: string[] = [];
-    for (const [id, { entry }] of results) {
+    for (const [id, { entry, outcome }] of results) {
       const current = state.entries.get(id);
       if (current?.claim !== nonce) continue;
-      if (entry === undefined) forget.push(id);
+      if (entry === undefined || (outcome === 'lost' && isToEnd(current, deps.now()))) forget.push(id);
       // A message merged meanwhile (the lease is to be retired, the token was used) must not be undone.
       else set.push(deps.book.kind.merge(entry, current));
     }

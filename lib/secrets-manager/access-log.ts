@@ -1,6 +1,7 @@
 import { ulid } from 'ulid';
 import { codeOf } from '../errors.ts';
 import type { Audit, AuditInput } from '../telemetry/audit.ts';
+import { correlated, correlationId } from '../telemetry/correlation.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { isVaultError } from '../vault/errors.ts';
 
@@ -30,7 +31,28 @@ export class AccessLog {
   }
 
   /** One secret that a caller asked for, however it was come by. Throws what `work` throws. */
-  async asked<T extends Accessed>(
+  asked<T extends Accessed>(
+    kind: 'static' | 'dynamic',
+    path: string,
+    work: () => Promise<T & { readonly served: Served }>,
+  ): Promise<T & { readonly served: Served }> {
+    return correlated(ulid(), () => this.#asked(kind, path, work));
+  }
+
+  /**
+   * One thing done with Vault: an audit line, and nothing counted. What is done because a secret was asked for has the request id of that.
+   * Throws what `work` throws.
+   */
+  done<T>(
+    access: Pick<AuditInput, 'action' | 'path'> & Accessed,
+    work: () => Promise<T>,
+    describe: (answer: T) => Accessed = () => ({}),
+  ): Promise<T> {
+    const id = correlationId() ?? ulid();
+    return correlated(id, () => this.#done(id, access, work, describe));
+  }
+
+  async #asked<T extends Accessed>(
     kind: 'static' | 'dynamic',
     path: string,
     work: () => Promise<T & { readonly served: Served }>,
@@ -48,25 +70,26 @@ export class AccessLog {
     }
   }
 
-  /** One thing done with Vault: an audit line, and nothing counted. Throws what `work` throws. */
-  async done<T>(
+  async #done<T>(
+    id: string,
     access: Pick<AuditInput, 'action' | 'path'> & Accessed,
     work: () => Promise<T>,
-    describe: (answer: T) => Accessed = () => ({}),
+    describe: (answer: T) => Accessed,
   ): Promise<T> {
     const started = this.#deps.now();
     try {
       const answer = await work();
-      this.#write({ ...access, ...describe(answer) }, { outcome: 'ok' }, started);
+      this.#write(id, { ...access, ...describe(answer) }, { outcome: 'ok' }, started);
       return answer;
     } catch (error) {
       const outcome = isVaultError(error, 'vault_denied') ? 'denied' : 'error';
-      this.#write(access, { outcome, code: codeOf(error) }, started);
+      this.#write(id, access, { outcome, code: codeOf(error) }, started);
       throw error;
     }
   }
 
   #write(
+    id: string,
     { action, path, leaseId, vaultRequestId }: Pick<AuditInput, 'action' | 'path'> & Accessed,
     result: Pick<AuditInput, 'outcome' | 'code'>,
     started: number,
@@ -78,7 +101,7 @@ export class AccessLog {
       ...result,
       who: who(),
       latency_ms: Math.max(0, now() - started),
-      request_id: ulid(),
+      request_id: id,
       ...(leaseId ? { lease_id: leaseId } : {}),
       ...(vaultRequestId ? { vault_request_id: vaultRequestId } : {}),
     });

@@ -38,6 +38,7 @@ export class Acknowledgements {
   readonly #deps: AcknowledgementsDependencies;
   readonly #adopted = new Map<string, Adopted>();
   readonly #running = new Set<Promise<unknown>>();
+  readonly #adopting = new Set<Promise<void>>();
   #turns = 0;
   #closed = false;
 
@@ -46,9 +47,14 @@ export class Acknowledgements {
   }
 
   /** There is another version at a path. It counts as adopted once `handled` says that every handler has finished well. */
-  async rotated(read: PublishedRead, handled: Promise<boolean>): Promise<void> {
+  rotated(read: PublishedRead, handled: Promise<boolean>): Promise<void> {
     this.#turns += 1;
-    const turn = this.#turns;
+    const adopting = this.#adoptWhenHandled(read, handled, this.#turns);
+    this.#adopting.add(adopting);
+    return adopting.finally(() => this.#adopting.delete(adopting));
+  }
+
+  async #adoptWhenHandled(read: PublishedRead, handled: Promise<boolean>, turn: number): Promise<void> {
     if (!(await handled)) return;
     const { path, version } = read;
     if (turn < (this.#adopted.get(path)?.turn ?? 0)) return;
@@ -91,6 +97,12 @@ export class Acknowledgements {
       metrics.increment('leasekeeper_acknowledgements_total', { outcome: 'failed' });
       throw error;
     }
+  }
+
+  /** Waits for handlers that still run, and for what is written of them. Never rejects. */
+  async settle(): Promise<void> {
+    await Promise.allSettled(this.#adopting);
+    await Promise.allSettled(this.#running);
   }
 
   /** Waits for what is being written, and begins no more: a handler that still runs has not adopted anything. */

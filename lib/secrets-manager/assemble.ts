@@ -10,7 +10,8 @@ import { VaultSession } from '../vault/session.ts';
 import { createTransport, type Transport } from '../vault/transport.ts';
 import { AccessLog } from './access-log.ts';
 import { Acknowledgements } from './acknowledgements.ts';
-import { authMethodOf, type Configuration, caCertificateOf } from './configuration.ts';
+import { authMethodOf, clientCertificateOf } from './auth-configuration.ts';
+import { type Configuration, caCertificateOf } from './configuration.ts';
 import { DynamicSecrets } from './dynamic-secrets.ts';
 import { SecretsManagerEmitter } from './events.ts';
 import { LeasesInVault } from './leases-in-vault.ts';
@@ -20,7 +21,7 @@ import { StaticSecrets } from './static-secrets.ts';
 
 /** The parts that may be replaced. */
 export interface SecretsManagerParts {
-  /** Another way to log in than by token or Kubernetes. */
+  /** A way to log in that the settings do not choose; they are then not looked at. */
   readonly auth?: AuthMethod;
   /**
    * Takes one line for each access: `createAudit({ logger: createLogger(…) })`. None is written when left out, because standard output
@@ -45,6 +46,8 @@ export interface Assembled {
   readonly acknowledgements: Acknowledgements | undefined;
   readonly staticSecrets: StaticSecrets;
   readonly dynamicSecrets: DynamicSecrets;
+  /** Whether Vault's last answer was one, and not a failure of its own; undefined before the first. */
+  readonly isAnswering: () => boolean | undefined;
   /** From now on no login is made: its token would be left behind. */
   readonly stopLogins: () => void;
 }
@@ -58,8 +61,24 @@ export function assemble(
   const { address, namespace, authNamespace, handlerTimeoutMs } = configuration;
   const { audit, retry, now = Date.now, random = Math.random } = parts;
   const ca = caCertificateOf(configuration);
-  const transport = parts.transport ?? createTransport({ address, ...(ca === undefined ? {} : { ca }) });
-  const client = new VaultClient({ transport, now, random, ...(retry === undefined ? {} : { retry }) });
+  const clientCertificate = clientCertificateOf(configuration);
+  const transport =
+    parts.transport ??
+    createTransport({
+      address,
+      ...(ca === undefined ? {} : { ca }),
+      ...(clientCertificate === undefined ? {} : { clientCertificate }),
+    });
+  let answering: boolean | undefined;
+  const client = new VaultClient({
+    transport,
+    now,
+    random,
+    onExchange: ({ status }) => {
+      answering = status !== undefined && status < 500;
+    },
+    ...(retry === undefined ? {} : { retry }),
+  });
   const events = new SecretsManagerEmitter(handlerTimeoutMs);
   const { method, stopLogins } = stoppable(parts.auth ?? authMethodOf(configuration));
   const session = new VaultSession({
@@ -75,7 +94,7 @@ export function assemble(
     client,
     session,
     authNamespace,
-    method: method.name,
+    ownTokens: method.given === undefined,
     now,
     onSuperseded: () => dynamicSecrets.plan(),
     onFault: (error) => void events.emit('fault', { operation: 'login', error }),
@@ -116,6 +135,7 @@ export function assemble(
     acknowledgements,
     staticSecrets,
     dynamicSecrets,
+    isAnswering: () => answering,
     stopLogins,
   };
 }
@@ -125,6 +145,7 @@ function stoppable(method: AuthMethod): { readonly method: AuthMethod; readonly 
   return {
     method: {
       name: method.name,
+      ...(method.given === undefined ? {} : { given: method.given }),
       login: async (client) => {
         if (stopped) throw managerClosed();
         return method.login(client);

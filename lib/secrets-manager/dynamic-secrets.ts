@@ -1,7 +1,12 @@
 import { LeasekeeperError } from '../errors.ts';
 import { Alarm } from './alarm.ts';
 import type { SecretsManagerEmitter } from './events.ts';
-import { type HeldLease, LeasedPath, type LeasedPathDependencies } from './leased-path.ts';
+import {
+  type HeldLease,
+  type LeaseCondition,
+  LeasedPath,
+  type LeasedPathDependencies,
+} from './leased-path.ts';
 import type { LeasesInVault, Revocation } from './leases-in-vault.ts';
 import type { ParentToken, ParentTokens } from './parent-tokens.ts';
 import { Retirement } from './retirement.ts';
@@ -10,6 +15,8 @@ import { Retirement } from './retirement.ts';
 export interface DynamicSecretsSettings {
   readonly overlapMs: number;
   readonly refreshMs: number;
+  /** Whether an alarm may be set; else what is due is done by `get` and `settle`. */
+  readonly background: boolean;
 }
 
 export interface DynamicSecretsDependencies {
@@ -29,6 +36,7 @@ export interface HeldAnswer {
 /** All leases of one process: each path's shared one, callers' own, and those that are being retired. One alarm keeps them all. */
 export class DynamicSecrets {
   readonly #deps: DynamicSecretsDependencies;
+  readonly #background: boolean;
   readonly #pathDeps: LeasedPathDependencies;
   readonly #shared = new Map<string, LeasedPath>();
   readonly #own = new Set<LeasedPath>();
@@ -39,6 +47,7 @@ export class DynamicSecrets {
   constructor(settings: DynamicSecretsSettings, deps: DynamicSecretsDependencies) {
     const { leases, parents, events, now, random } = deps;
     this.#deps = deps;
+    this.#background = settings.background;
     this.#alarm = new Alarm(() => void this.#attend(), now);
     this.#retirement = new Retirement({
       leases,
@@ -92,11 +101,22 @@ export class DynamicSecrets {
 
   /** Sets the alarm for what is to be done next. To be called whenever that may have changed. */
   plan(): void {
-    if (this.#closed) return;
+    if (this.#closed || !this.#background) return;
     const paths = this.#all();
     const looks = paths.map((leased) => leased.nextLook());
     const token = this.#held().length > 0 ? this.#deps.parents.nextLook() : Number.POSITIVE_INFINITY;
     this.#alarm.set(Math.min(token, this.#retirement.nextLook(), ...looks));
+  }
+
+  /** Does what is due now, and waits for that and for what is under way. Never rejects. */
+  async settle(): Promise<void> {
+    if (!this.#closed) await this.#attend();
+    await Promise.allSettled([...this.#all().map(({ busy }) => busy), ...this.#retirement.busy]);
+  }
+
+  /** How each shared credential is, for a readiness probe. */
+  conditions(): readonly LeaseCondition[] {
+    return [...this.#shared.values()].map((leased) => leased.condition());
   }
 
   /** Stops keeping, waits for what is under way and revokes all that is held, with the tokens that are no longer in use. Never rejects. */

@@ -25,7 +25,15 @@ export interface SecretsManagerEvents {
   readonly lost: { readonly path: string; readonly leaseId: string };
   /** Something in the background failed; it is tried again where that makes sense. For the log. */
   readonly fault: {
-    readonly operation: 'login' | 'issue' | 'renew' | 'revoke' | 'handler' | 'acknowledge' | 'cleanup';
+    readonly operation:
+      | 'login'
+      | 'issue'
+      | 'renew'
+      | 'revoke'
+      | 'refresh'
+      | 'handler'
+      | 'acknowledge'
+      | 'cleanup';
     readonly path?: string;
     readonly error: unknown;
   };
@@ -45,6 +53,7 @@ type HandlerSets = { readonly [Name in SecretsManagerEventName]: Set<SecretsMana
  */
 export class SecretsManagerEmitter {
   readonly #handlerTimeoutMs: number;
+  readonly #running = new Set<Promise<boolean>>();
   readonly #handlers: HandlerSets = {
     rotated: new Set(),
     renewed: new Set(),
@@ -84,8 +93,20 @@ export class SecretsManagerEmitter {
     event: SecretsManagerEvents[Name],
   ): Promise<boolean> {
     const handlers: ReadonlySet<SecretsManagerHandler<Name>> = this.#handlers[name];
-    const calls = await Promise.all([...handlers].map((handler) => this.#call(name, handler, event)));
+    const calls = await Promise.all(
+      [...handlers].map((handler) => this.#track(this.#call(name, handler, event))),
+    );
     return calls.every((finished) => finished);
+  }
+
+  /** Waits for the handlers that run now. Never rejects. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#running);
+  }
+
+  #track(call: Promise<boolean>): Promise<boolean> {
+    this.#running.add(call);
+    return call.finally(() => this.#running.delete(call));
   }
 
   async #call<Name extends SecretsManagerEventName>(

@@ -29,6 +29,15 @@ export interface HeldLease {
   readonly state: LeaseState;
 }
 
+/** How a credential is, with nothing of it. */
+export interface LeaseCondition {
+  readonly path: string;
+  /** `failing`: it works, but its last renewal or replacement did not; `lost`: there is none that works. */
+  readonly state: 'held' | 'failing' | 'lost';
+  /** Milliseconds since the epoch; undefined without a lease. */
+  readonly expiresAt: number | undefined;
+}
+
 export interface LeasedPathDependencies {
   readonly leases: LeasesInVault;
   readonly parents: ParentTokens;
@@ -85,6 +94,16 @@ export class LeasedPath {
   /** Nothing is held, and nothing will be unless a caller asks again. */
   get isIdle(): boolean {
     return this.#current === undefined && this.#step === undefined && this.#reissueAt === undefined;
+  }
+
+  condition(): LeaseCondition {
+    const held = this.#current;
+    if (held === undefined || !this.#works()) return { path: this.path, state: 'lost', expiresAt: undefined };
+    return {
+      path: this.path,
+      state: held.state.retryAt === undefined ? 'held' : 'failing',
+      expiresAt: held.leaseId === '' ? undefined : endOf(held.state, held.parent),
+    };
   }
 
   /** A credential that works. What is due by the clock is done first, so this is right after a freeze. Throws VaultError. */

@@ -23,8 +23,8 @@ export interface ParentTokensDependencies {
   readonly client: VaultClient;
   readonly session: VaultSession;
   readonly authNamespace: string;
-  /** The name of the auth method: `token` is a token that was given to us. */
-  readonly method: string;
+  /** Whether tokens are made by our logins; those that somebody else gives us are left alone. */
+  readonly ownTokens: boolean;
   readonly now: () => number;
   /** Another token is in use from now on: leases of the one before must be replaced before it ends. */
   readonly onSuperseded: () => void;
@@ -73,9 +73,9 @@ export class ParentTokens {
       current.expiresAt = expiresAt;
       return current;
     }
-    const { client, method, onSuperseded } = this.#deps;
+    const { client, ownTokens, onSuperseded } = this.#deps;
     const vault = actingWith(client, held.token);
-    this.#current = { held, vault, isOurs: method !== 'token', expiresAt, superseded: false };
+    this.#current = { held, vault, isOurs: ownTokens, expiresAt, superseded: false };
     if (current !== undefined) {
       current.superseded = true;
       onSuperseded();

@@ -1,4 +1,4 @@
-import { LeasekeeperError } from '../errors.ts';
+import { codeOf, LeasekeeperError } from '../errors.ts';
 import { isPlainPath } from '../vault/addressing.ts';
 
 /** `secrets_manager_closed`: after `cleanup` nothing may be asked for. */
@@ -43,6 +43,17 @@ export function acknowledgeNotConfigured(): LeasekeeperError {
       hint: 'Give it the option acknowledge: { as: … }, with the name that specifications list under consumers.',
     },
   );
+}
+
+/** `secrets_manager_not_ready`: what `init` was to have at hand could not be had. */
+export function notReady(
+  failures: readonly { readonly path: string; readonly error: unknown }[],
+): LeasekeeperError {
+  const told = failures.map(({ path, error }) => `${path} (${codeOf(error)})`).join(', ');
+  return new LeasekeeperError('secrets_manager_not_ready', `These secrets could not be had: ${told}.`, {
+    hint: 'Each code is explained in docs/errors.md; `leasekeeper doctor` looks for the cause.',
+    cause: new AggregateError(failures.map(({ error }) => error)),
+  });
 }
 
 /** `secrets_manager_cleanup_slow`: told as a `fault`, never thrown. */

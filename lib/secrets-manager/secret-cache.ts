@@ -1,9 +1,11 @@
-import { isTransient } from '../vault/errors.ts';
+import { isTransient, isVaultError } from '../vault/errors.ts';
 
 /** Times in milliseconds. */
 export interface CachePolicy {
   /** How long past its TTL a value may stand in while Vault cannot be reached. */
   readonly staleMs: number;
+  /** How long it is known that there is nothing under a key. */
+  readonly absentMs: number;
   readonly maxEntries: number;
 }
 
@@ -32,6 +34,12 @@ interface Entry<T> {
   retryAt: number;
 }
 
+/** Vault has said that there is nothing. */
+interface Absence {
+  readonly error: unknown;
+  readonly askedAt: number;
+}
+
 const SPREAD = 0.1;
 /** How long a stale value is handed out before Vault is tried again. */
 const STALE_RETRY_MS = 2_000;
@@ -39,7 +47,8 @@ const STALE_RETRY_MS = 2_000;
 /**
  * Keeps what was loaded for a time, the least recently used goes first; many who ask for the same key at once share one load. When a
  * load fails because Vault is away, the last value stands in for a bounded time; a refusal is always passed on, and what was refused
- * is forgotten.
+ * is forgotten. That there is nothing under a key is remembered for a short time too, apart from the values: whoever asks for keys that
+ * do not exist pushes no value out.
  */
 export class SecretCache<T> {
   readonly #policy: CachePolicy;
@@ -48,15 +57,12 @@ export class SecretCache<T> {
   /** In order of use, the oldest first. */
   readonly #entries = new Map<string, Entry<T>>();
   readonly #flights = new Map<string, Flight<T>>();
+  readonly #absent = new Map<string, Absence>();
 
   constructor(policy: CachePolicy, now: () => number, random: () => number) {
     this.#policy = policy;
     this.#now = now;
     this.#random = random;
-  }
-
-  get size(): number {
-    return this.#entries.size;
   }
 
   /**
@@ -69,17 +75,45 @@ export class SecretCache<T> {
       this.#touch(key, entry);
       const now = this.#now();
       const freshUntil = entry.loadedAt + ttlMs * entry.share;
-      if (isWithin(entry, now, freshUntil)) return { value: entry.value, source: 'cache' };
-      if (now < entry.retryAt && isWithin(entry, now, freshUntil + this.#policy.staleMs)) {
+      if (isWithin(entry.loadedAt, now, freshUntil)) return { value: entry.value, source: 'cache' };
+      if (now < entry.retryAt && isWithin(entry.loadedAt, now, freshUntil + this.#policy.staleMs)) {
         return { value: entry.value, source: 'stale' };
       }
     }
-    return this.#flights.get(key)?.answer ?? this.#fly(key, ttlMs, load);
+    const flight = this.#flights.get(key);
+    if (flight !== undefined) return flight.answer;
+    const absence = this.#absent.get(key);
+    const { absentMs } = this.#policy;
+    if (absence !== undefined) {
+      if (isWithin(absence.askedAt, this.#now(), absence.askedAt + Math.min(absentMs, ttlMs)))
+        throw absence.error;
+      this.#absent.delete(key);
+    }
+    return this.#fly(key, ttlMs, load);
+  }
+
+  /**
+   * Loads anew, whatever is kept or under way: a load that has begun may have read the value of before. Throws what `load` throws, unless
+   * the last value stands in.
+   */
+  renew(key: string, ttlMs: number, load: Load<T>): Promise<CacheAnswer<T>> {
+    this.#absent.delete(key);
+    return this.#fly(key, ttlMs, load);
+  }
+
+  has(key: string): boolean {
+    return this.#entries.has(key) || this.#flights.has(key) || this.#absent.has(key);
+  }
+
+  /** What is kept, and how much of it stands in for what Vault could not be asked for. */
+  count(): { readonly entries: number; readonly stale: number } {
+    const stale = [...this.#entries.values()].filter(({ retryAt }) => retryAt > 0).length;
+    return { entries: this.#entries.size, stale };
   }
 
   /** Forgets these keys. A load that is under way for one of them is not kept: it may have read the old value. */
   delete(matches: (key: string) => boolean): void {
-    for (const keys of [this.#entries, this.#flights]) {
+    for (const keys of [this.#entries, this.#flights, this.#absent]) {
       for (const key of [...keys.keys()].filter(matches)) keys.delete(key);
     }
   }
@@ -102,6 +136,8 @@ export class SecretCache<T> {
       if (this.#isWanted(key, ticket)) this.#keep(key, { value, loadedAt: askedAt, share, retryAt: 0 });
       return { value, source: 'load' };
     } catch (error) {
+      if (this.#isWanted(key, ticket) && isVaultError(error, 'vault_not_found'))
+        this.#noteAbsence(key, { error, askedAt });
       if (previous === undefined || !this.#isWanted(key, ticket)) throw error;
       if (!isTransient(error)) {
         this.#entries.delete(key);
@@ -110,7 +146,7 @@ export class SecretCache<T> {
       const now = this.#now();
       previous.retryAt = now + STALE_RETRY_MS;
       const usableUntil = previous.loadedAt + ttlMs * previous.share + this.#policy.staleMs;
-      if (!isWithin(previous, now, usableUntil)) throw error;
+      if (!isWithin(previous.loadedAt, now, usableUntil)) throw error;
       return { value: previous.value, source: 'stale' };
     }
   }
@@ -128,6 +164,13 @@ export class SecretCache<T> {
     }
   }
 
+  #noteAbsence(key: string, absence: Absence): void {
+    this.#absent.delete(key);
+    this.#absent.set(key, absence);
+    const [oldest] = this.#absent.keys();
+    if (oldest !== undefined && this.#absent.size > this.#policy.maxEntries) this.#absent.delete(oldest);
+  }
+
   #touch(key: string, entry: Entry<T>): void {
     this.#entries.delete(key);
     this.#entries.set(key, entry);
@@ -135,6 +178,6 @@ export class SecretCache<T> {
 }
 
 /** A clock that was set back must not make an old entry fresh for ever. */
-function isWithin(entry: { readonly loadedAt: number }, now: number, until: number): boolean {
-  return now >= entry.loadedAt && now < until;
+function isWithin(since: number, now: number, until: number): boolean {
+  return now >= since && now < until;
 }

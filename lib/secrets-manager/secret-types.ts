@@ -40,6 +40,15 @@ export interface DynamicSecret {
   readonly stale: boolean;
 }
 
+/** Settings of `init`. */
+export interface InitOptions {
+  /** Static secrets to have at hand. */
+  readonly secrets?: readonly string[];
+  /** Credentials to issue. */
+  readonly dynamicSecrets?: readonly string[];
+  readonly signal?: AbortSignal;
+}
+
 /** Settings of one `getSecret`. */
 export interface GetSecretOptions {
   /** Gives this one field in place of the whole secret. */

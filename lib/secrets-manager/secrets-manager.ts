@@ -1,3 +1,4 @@
+import { codeOf } from '../errors.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
 import { createPrometheusMetrics, type PrometheusMetrics } from '../telemetry/prometheus-metrics.ts';
 import { Secret } from '../telemetry/secret.ts';
@@ -12,18 +13,22 @@ import {
 } from './configuration.ts';
 import type { HeldAnswer } from './dynamic-secrets.ts';
 import type { SecretsManagerEventName, SecretsManagerHandler } from './events.ts';
+import { type HealthFacts, healthOf, type SecretsManagerHealth } from './health.ts';
 import { endOf } from './lease-decision.ts';
+import { createNoticeReceiver, type NoticeReceiver, type NoticeReceiverOptions } from './notice-receiver.ts';
 import {
   acknowledgeNotConfigured,
   assertPath,
   cleanupTooSlow,
   managerClosed,
+  notReady,
   versionAmbiguous,
 } from './refusals.ts';
 import type {
   DynamicSecret,
   GetDynamicSecretOptions,
   GetSecretOptions,
+  InitOptions,
   SecretGenerations,
   StaticSecret,
 } from './secret-types.ts';
@@ -65,20 +70,64 @@ export class SecretsManager implements AsyncDisposable {
   readonly #configuration: Configuration;
   readonly #metrics: Metrics | PrometheusMetrics;
   readonly #parts: Assembled;
+  readonly #now: () => number;
   #cleanup: Promise<void> | undefined;
 
   /** Throws `secrets_manager_configuration_invalid`. Sends nothing. */
   constructor(options: SecretsManagerOptions = {}) {
     const { env, metrics, auth, audit, retry, now, random, transport, ...settings } = options;
     this.#configuration = configurationOf(settings, env);
+    this.#now = now ?? Date.now;
     this.#metrics = metrics ?? createPrometheusMetrics();
     this.#parts = assemble(this.#configuration, this.#metrics, options);
   }
 
-  /** Logs in, if that has not been done. Every other method does it too; this one says early whether it works. */
-  async init(): Promise<void> {
+  /**
+   * Logs in, if that has not been done, and reads what is named, all at once. Every other method logs in too; this one says early what does
+   * not work. Throws what the login throws; `secrets_manager_not_ready`, naming every path that could not be had and why.
+   */
+  async init(options: InitOptions = {}): Promise<void> {
+    const { secrets = [], dynamicSecrets = [], signal } = options;
     this.#assertOpen();
-    await this.#parts.session.held();
+    signal?.throwIfAborted();
+    await this.#unlessClosed(untilAborted(this.#parts.session.held(), signal));
+    const reads = [
+      ...secrets.map((path) => ({ path, read: () => this.getSecret(path, options) })),
+      ...dynamicSecrets.map((path) => ({ path, read: () => this.getDynamicSecret(path, options) })),
+    ];
+    const ends = await Promise.allSettled(reads.map(async ({ read }) => read()));
+    signal?.throwIfAborted();
+    this.#assertOpen();
+    const failures = ends.flatMap((end, index) =>
+      end.status === 'rejected' ? [{ path: reads[index]?.path ?? '', error: end.reason as unknown }] : [],
+    );
+    if (failures.length > 0) throw notReady(failures);
+  }
+
+  /**
+   * How it is, for a readiness probe. Asks Vault for nothing, but for a login where there is none; waits for that for `timeoutMs`
+   * (1000) at most. Never rejects.
+   */
+  async health({ timeoutMs = 1_000 }: { readonly timeoutMs?: number } = {}): Promise<SecretsManagerHealth> {
+    const { isAnswering, dynamicSecrets, staticSecrets } = this.#parts;
+    return healthOf({
+      login: await this.#login(timeoutMs),
+      isAnswering: isAnswering(),
+      leases: dynamicSecrets.conditions(),
+      cache: staticSecrets.count(),
+    });
+  }
+
+  /**
+   * Does what is due now and waits for everything under way: renewals, revocations, handlers, acknowledgements. For a process that is frozen
+   * between calls (`background: false`): call it before each answer. Takes `handlerTimeoutMs` at most; never rejects.
+   */
+  async settle(): Promise<void> {
+    const { dynamicSecrets, events, acknowledgements } = this.#parts;
+    const settling = dynamicSecrets
+      .settle()
+      .then(() => Promise.all([events.settle(), acknowledgements?.settle()]));
+    await waitAtMost(settling, this.#configuration.handlerTimeoutMs);
   }
 
   /**
@@ -155,6 +204,19 @@ export class SecretsManager implements AsyncDisposable {
     return (await this.#unlessClosed(untilAborted(answering, signal))).secret;
   }
 
+  /**
+   * Takes notices of Leasekeeper: each is verified, and what it says to be rotated is read anew at once, where this process uses it.
+   * Throws `signing_secret_invalid`.
+   */
+  noticeReceiver(options: NoticeReceiverOptions): NoticeReceiver {
+    const { staticSecrets, events } = this.#parts;
+    return createNoticeReceiver(options, {
+      refresh: async (path) =>
+        this.#cleanup !== undefined || staticSecrets.refresh(path, this.#configuration.cacheTtlMs),
+      onFault: (path, error) => void events.emit('fault', { operation: 'refresh', path, error }),
+    });
+  }
+
   /** Forgets a static secret: the next call reads it anew, whatever is under way. */
   invalidate(path: string): void {
     this.#parts.staticSecrets.invalidate(path);
@@ -218,6 +280,17 @@ export class SecretsManager implements AsyncDisposable {
       void events.emit('fault', { operation: 'cleanup', error });
     }
     await client.close();
+  }
+
+  async #login(timeoutMs: number): Promise<HealthFacts['login']> {
+    if (this.#cleanup !== undefined) return { code: codeOf(managerClosed()) };
+    const { session } = this.#parts;
+    const login = session.held().then(
+      // By this process's clock, as all other times that are told.
+      ({ expiresAt }) => ({ expiresAt: this.#now() + (expiresAt - session.now()) }),
+      (error: unknown) => ({ code: codeOf(error) }),
+    );
+    return (await waitAtMost(login, timeoutMs)) ? login : { code: 'vault_timeout' };
   }
 
   #assertAskable(path: string, signal: AbortSignal | undefined): void {

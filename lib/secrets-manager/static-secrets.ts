@@ -16,6 +16,7 @@ import type { StaticSecret } from './secret-types.ts';
 export interface StaticSecretsSettings {
   readonly namespace: string;
   readonly staleMs: number;
+  readonly notFoundTtlMs: number;
   readonly maxEntries: number;
 }
 
@@ -66,7 +67,8 @@ export class StaticSecrets {
   constructor(settings: StaticSecretsSettings, deps: StaticSecretsDependencies) {
     this.#settings = settings;
     this.#deps = deps;
-    this.#cache = new SecretCache(settings, deps.now, deps.random);
+    const { staleMs, notFoundTtlMs: absentMs, maxEntries } = settings;
+    this.#cache = new SecretCache({ staleMs, absentMs, maxEntries }, deps.now, deps.random);
   }
 
   /**
@@ -119,6 +121,21 @@ export class StaticSecrets {
     const known = publishedIn((await this.#get(path, { maxAgeMs })).value);
     if (generationOf(known.customMetadata, version) !== undefined) return known;
     return publishedIn((await this.#get(path, { maxAgeMs: 0 })).value);
+  }
+
+  /**
+   * Reads a path anew, whatever the cache has or is about to have, so that a new version is told as `rotated`. What nobody has asked for is
+   * left alone. False when Vault could not be asked and the last value stands in. Throws as `read` does.
+   */
+  async refresh(path: string, maxAgeMs: number): Promise<boolean> {
+    if (!this.#cache.has(path)) return true;
+    const load = (previous: Kept | undefined) => this.#load(path, undefined, previous);
+    return (await this.#cache.renew(path, maxAgeMs, load)).source !== 'stale';
+  }
+
+  /** What the cache holds. */
+  count(): { readonly entries: number; readonly stale: number } {
+    return this.#cache.count();
   }
 
   /** Forgets every version of a path. */

@@ -40,7 +40,7 @@ const MOST_PENDING = 10_000;
  * Format: "Specification: Embedded metric format", Amazon CloudWatch User Guide.
  */
 export function createEmfMetrics(options: EmfOptions = {}): EmfMetrics {
-  const limited = createLabelLimit(options.labelLimit);
+  const limited = createLabelLimit('system', options.labelLimit);
   const write = options.write ?? ((line) => process.stdout.write(`${line}\n`));
   const now = options.now ?? Date.now;
   let pending = new Map<string, Series>();

@@ -1,10 +1,13 @@
-import { definitions, type MetricName } from './metric-names.ts';
+import { definitions, type Exporter, type MetricName } from './metric-names.ts';
 
 /** Distinct values one label of one metric may take before further ones count as {@link OTHER}. */
 export const DEFAULT_LABEL_LIMIT = 200;
 
 /** Stands for every value that came after the limit was reached. */
 export const OTHER = 'other';
+
+/** Stands for what somebody asked for, and nobody has yet been given under that name. */
+export const REFUSED = 'refused';
 
 const LONGEST_VALUE = 200;
 
@@ -15,10 +18,12 @@ export type LabelLimit = (name: MetricName, labels: Labels) => Record<string, st
 
 /**
  * Keeps labels bounded: callers choose paths, and each new one would be a new series for ever. A value that has been
- * counted under its own name stays so; only new ones become `other`. Values are cut to printable ASCII, which is all
- * that CloudWatch takes.
+ * counted under its own name stays so; only new ones become `other`. In the system a metric with `proven` takes a new value
+ * of that label only with an outcome that proves it: else a stranger, who is refused everything, could fill the limit with
+ * paths that do not exist. A service asks for its own paths only. Values are cut to printable ASCII, which is all that
+ * CloudWatch takes.
  */
-export function createLabelLimit(limit: number = DEFAULT_LABEL_LIMIT): LabelLimit {
+export function createLabelLimit(exporter: Exporter, limit: number = DEFAULT_LABEL_LIMIT): LabelLimit {
   const seen = new Map<string, Set<string>>();
 
   const bounded = (key: string, value: string): string => {
@@ -31,9 +36,15 @@ export function createLabelLimit(limit: number = DEFAULT_LABEL_LIMIT): LabelLimi
   };
 
   return (name, labels) => {
-    const declared = definitions.get(name)?.labels ?? [];
+    const { labels: declared, proven } = definitions.get(name) ?? { labels: [] };
     return Object.fromEntries(
-      declared.map((label) => [label, bounded(`${name} ${label}`, clean(labels[label]))]),
+      declared.map((label) => {
+        const key = `${name} ${label}`;
+        const value = clean(labels[label]);
+        const isOpen = exporter === 'system' && proven?.label === label;
+        const isProven = !isOpen || proven.outcomes.includes(labels.outcome ?? '');
+        return [label, isProven || seen.get(key)?.has(value) ? bounded(key, value) : REFUSED];
+      }),
     );
   };
 }

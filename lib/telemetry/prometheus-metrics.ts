@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { type KnownSeries, seriesBeside, seriesFromTheStart } from './known-series.ts';
 import { createLabelLimit, type Labels } from './label-limit.ts';
-import { definitions, type MetricDefinition, type MetricName } from './metric-names.ts';
+import { definitions, type Exporter, type MetricDefinition, type MetricName } from './metric-names.ts';
 import { isIncrement, isMeasurement, type Metrics } from './metrics.ts';
 
 export interface PrometheusMetrics extends Metrics {
@@ -13,11 +14,14 @@ export interface PrometheusMetrics extends Metrics {
 export interface PrometheusOptions {
   /** Distinct values per label, see {@link createLabelLimit}. */
   readonly labelLimit?: number;
+  /** Whose counters start at 0, and whose callers are bounded; default `service`. */
+  readonly exporter?: Exporter;
 }
 
 /** Metrics for a scraper. Each instance has its own registry, so two in one process never mix. */
 export function createPrometheusMetrics(options: PrometheusOptions = {}): PrometheusMetrics {
-  const limited = createLabelLimit(options.labelLimit);
+  const { exporter = 'service', labelLimit } = options;
+  const limited = createLabelLimit(exporter, labelLimit);
   const registry = new Registry();
   const counters = new Map<MetricName, Counter>();
   const gauges = new Map<MetricName, Gauge>();
@@ -25,13 +29,21 @@ export function createPrometheusMetrics(options: PrometheusOptions = {}): Promet
   for (const [name, definition] of definitions) {
     const settings = settingsOf(name, definition, registry);
     if (definition.type === 'counter') counters.set(name, new Counter(settings));
-    else if (definition.type === 'gauge') gauges.set(name, new Gauge(settings));
+    else if (definition.type === 'gauge') gauges.set(name, gaugeOf(settings));
     else histograms.set(name, new Histogram({ ...settings, buckets: [...(definition.buckets ?? [])] }));
   }
 
+  const startAtZero = (series: readonly KnownSeries[]) => {
+    for (const { name, labels } of series) counters.get(name)?.inc(limited(name, labels), 0);
+  };
+  startAtZero(seriesFromTheStart(exporter));
+
   return {
     increment(name: MetricName, labels: Labels, by = 1) {
-      if (isIncrement(by)) counters.get(name)?.inc(limited(name, labels), by);
+      if (!isIncrement(by)) return;
+      const counted = limited(name, labels);
+      startAtZero(seriesBeside(exporter, name, counted));
+      counters.get(name)?.inc(counted, by);
     },
     observe(name: MetricName, value: number, labels: Labels = {}) {
       if (isMeasurement(value)) histograms.get(name)?.observe(limited(name, labels), value);
@@ -42,6 +54,13 @@ export function createPrometheusMetrics(options: PrometheusOptions = {}): Promet
     text: () => registry.metrics(),
     contentType: registry.contentType,
   };
+}
+
+/** Without labels it would be 0 from the start: a scan in 1970, and a Vault that is away, before anybody has looked. */
+function gaugeOf(settings: ReturnType<typeof settingsOf>): Gauge {
+  const gauge = new Gauge(settings);
+  if (settings.labelNames.length === 0) gauge.remove();
+  return gauge;
 }
 
 function settingsOf(name: MetricName, definition: MetricDefinition, registry: Registry) {

@@ -23,6 +23,13 @@ export function isPlainPath(path: string): boolean {
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }
 
+/** The same in JSON Schema. */
+export const PLAIN_PATH_JSON = {
+  minLength: 1,
+  maxLength: 512,
+  pattern: '^(?!\\.{1,2}(/|$))[!"$&-.0->@-\\[\\]-~]+(/(?!\\.{1,2}(/|$))[!"$&-.0->@-\\[\\]-~]+)*$',
+} as const;
+
 /** A full path as it is named inside a namespace: lease ids, policies and mount paths are relative to theirs. */
 export function within(namespace: string, fullPath: string): string {
   if (namespace === '') return fullPath;

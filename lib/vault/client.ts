@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
+import { correlationId } from '../telemetry/correlation.ts';
 import { encodePath, joinPath } from './addressing.ts';
 import { presentable, refusalOf, VaultError } from './errors.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retryWait } from './retry.ts';
@@ -138,10 +139,13 @@ export class VaultClient implements Vault {
   }
 
   #headers(token: string | undefined, request: VaultRequest, hasBody: boolean): Record<string, string> {
+    const correlation = correlationId();
     return {
       'x-vault-request': 'true',
       ...(hasBody ? { 'content-type': request.contentType ?? 'application/json' } : {}),
       ...(token === undefined ? {} : { 'x-vault-token': token }),
+      // Vault's audit log has it once it was told to (docs/audit.md): a refusal comes without any id of Vault's own.
+      ...(correlation === undefined ? {} : { 'x-correlation-id': correlation }),
       ...(request.wrapTtlSeconds === undefined ? {} : { 'x-vault-wrap-ttl': `${request.wrapTtlSeconds}s` }),
       // A standby that has not caught up with what we have seen or written passes the read on to the active node.
       ...(this.#index === undefined

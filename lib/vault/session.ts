@@ -40,6 +40,12 @@ const DOUBT_AGAIN_AFTER_MS = 30_000;
 /** A login that failed while the old token works is not tried again before every request: after a quarter of what is left, or this. */
 const LOGIN_AGAIN_AFTER_MS = 5_000;
 
+/** Nor is a renewal that failed: Vault may refuse it for good, such as with another certificate than the token was issued for. */
+const RENEW_AGAIN_AFTER_MS = 5_000;
+
+/** Whether somebody has replaced a token that was given to us is looked at no more often than this; when Vault refuses it, at once. */
+const LOOK_AGAIN_AFTER_MS = 10_000;
+
 /** When a session next renews or replaces its token, if it is asked then. For those who must have it asked in time. */
 export function nextActionAt(held: HeldToken): number {
   const life = held.expiresAt - held.issuedAt;
@@ -57,6 +63,9 @@ export class VaultSession implements Vault {
   /** When Vault last said that the token is good. */
   #provenAt = Number.NEGATIVE_INFINITY;
   #loginAgainAt = Number.NEGATIVE_INFINITY;
+  #renewAgainAt = Number.NEGATIVE_INFINITY;
+  /** When it was last looked whether a token that was given to us has been replaced. */
+  #lookedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: VaultSessionOptions) {
     this.#options = options;
@@ -82,9 +91,12 @@ export class VaultSession implements Vault {
   async held(): Promise<HeldToken> {
     const held = this.#held;
     if (held === undefined) return this.#single(() => this.#login());
+    if (this.#mayLook() && (await this.#isReplaced(held))) return this.#single(() => this.#replace(held));
     const life = (this.now() - held.issuedAt) / (held.expiresAt - held.issuedAt);
     if (life >= REPLACE_AT) return this.#single(() => this.#replace(held));
-    if (life >= RENEW_AT && held.renewable) return this.#single(() => this.#renew(held));
+    if (life >= RENEW_AT && held.renewable && this.now() >= this.#renewAgainAt) {
+      return this.#single(() => this.#renew(held));
+    }
     return held;
   }
 
@@ -94,7 +106,7 @@ export class VaultSession implements Vault {
     await this.#pending?.catch(() => undefined);
     const held = this.#held;
     this.#held = undefined;
-    if (held === undefined || this.#options.method.name === 'token') return;
+    if (held === undefined || this.#options.method.given !== undefined) return;
     const { client, authNamespace = '' } = this.#options;
     await revokeSelf(actingWith(client, held.token), authNamespace);
   }
@@ -106,14 +118,30 @@ export class VaultSession implements Vault {
   async #insteadOf(refused: HeldToken): Promise<HeldToken | undefined> {
     const isAnother = (held: HeldToken) => held.token.expose() !== refused.token.expose();
     if (this.#held !== undefined && isAnother(this.#held)) return this.#held;
-    if (!this.#mayBeRevoked(refused)) return undefined;
-    const held = await this.#single(async () => ((await this.#isGood(refused)) ? refused : this.#login()));
+    const given = this.#options.method.given !== undefined;
+    if (!(given ? await this.#isReplaced(refused) : this.#mayBeRevoked(refused))) return undefined;
+    const held = await this.#single(async () => {
+      // Another request may have seen to it meanwhile.
+      if (this.#held !== undefined && isAnother(this.#held)) return this.#held;
+      // Of a token that was replaced it does not matter whether it still works.
+      return !given && (await this.#isGood(refused)) ? refused : this.#login();
+    });
     return isAnother(held) ? held : undefined;
   }
 
   #mayBeRevoked(held: HeldToken): boolean {
     const knownGood = Math.max(held.issuedAt, this.#provenAt);
-    return this.#options.method.name !== 'token' && this.now() - knownGood > DOUBT_AGAIN_AFTER_MS;
+    return this.now() - knownGood > DOUBT_AGAIN_AFTER_MS;
+  }
+
+  #mayLook(): boolean {
+    return this.#options.method.given !== undefined && this.now() - this.#lookedAt > LOOK_AGAIN_AFTER_MS;
+  }
+
+  /** Whether whoever gave us this token has another by now. */
+  async #isReplaced(held: HeldToken): Promise<boolean> {
+    this.#lookedAt = this.now();
+    return (await this.#options.method.given?.isReplaced(held.token)) ?? false;
   }
 
   /** Whether Vault still knows the token. One without the default policy may not ask, and counts as gone. */
@@ -139,6 +167,7 @@ export class VaultSession implements Vault {
   async #login(): Promise<HeldToken> {
     const { client, method, onLogin, onAuthFailure } = this.#options;
     const asked = this.now();
+    this.#lookedAt = asked;
     let issued: IssuedToken;
     try {
       issued = await method.login(client);
@@ -185,6 +214,7 @@ export class VaultSession implements Vault {
       );
     } catch (error) {
       if (isVaultError(error, 'vault_denied')) return this.#login();
+      this.#renewAgainAt = this.now() + Math.min((held.expiresAt - held.issuedAt) / 20, RENEW_AGAIN_AFTER_MS);
       // There is a third of its life left: the fault is met again, and shown, by the request itself.
       return held;
     }

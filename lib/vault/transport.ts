@@ -1,4 +1,5 @@
-import { errors, Pool } from 'undici';
+import { buildConnector, errors, Pool } from 'undici';
+import type { ClientCertificate } from './client-certificate.ts';
 import { VaultError } from './errors.ts';
 
 export interface TransportRequest {
@@ -32,27 +33,76 @@ export interface TransportOptions {
   readonly answerTimeoutMs?: number;
   /** PEM of a private CA, as VAULT_CACERT holds. */
   readonly ca?: string;
+  /** What to show when asked for a certificate. Asked for each new connection, because certificates are replaced before they expire. */
+  readonly clientCertificate?: () => ClientCertificate;
+  /** With a client certificate: milliseconds after which a connection is replaced, however busy, and with it the certificate. */
+  readonly connectionLifeMs?: number;
+  readonly now?: () => number;
 }
 
 /** 32 MiB is Vault's own bound on a request; no answer we ask for comes near it. */
 const LARGEST_ANSWER_BYTES = 64 * 1024 * 1024;
 
+/** Certificates are renewed hours before they expire: a minute more of the old one harms nobody. */
+const CONNECTION_LIFE_MS = 60_000;
+
+/**
+ * Connections that were idle for longer are not used again. undici ends them by a timer, which stands still while a process is frozen (AWS
+ * Lambda between invocations): what is on the way may have forgotten them, and a request would hang on them until its timeout.
+ */
+const KEEP_ALIVE_MS = 30_000;
+
 /** A transport over a bounded pool of kept-alive connections. Throws VaultError `vault_unreachable` or `vault_timeout`. */
 export function createTransport(options: TransportOptions): Transport {
-  const pool = new Pool(new URL(options.address).origin, {
-    connections: options.connections ?? 16,
-    connect: {
-      timeout: options.connectTimeoutMs ?? 3_000,
-      ...(options.ca === undefined ? {} : { ca: options.ca }),
+  const { now = Date.now } = options;
+  let pool = openPool(options);
+  let underWay = 0;
+  let usedAt = now();
+  return {
+    exchange: async (request) => {
+      if (underWay === 0 && now() - usedAt >= KEEP_ALIVE_MS) {
+        void pool.destroy();
+        pool = openPool(options);
+      }
+      underWay += 1;
+      try {
+        return await exchangeOn(pool, request);
+      } finally {
+        underWay -= 1;
+        usedAt = now();
+      }
     },
+    close: () => pool.close(),
+  };
+}
+
+function openPool(options: TransportOptions): Pool {
+  return new Pool(new URL(options.address).origin, {
+    connections: options.connections ?? 16,
+    connect: connectorOf(options),
+    clientTtl:
+      options.clientCertificate === undefined ? null : (options.connectionLifeMs ?? CONNECTION_LIFE_MS),
     headersTimeout: options.answerTimeoutMs ?? 15_000,
     bodyTimeout: options.answerTimeoutMs ?? 15_000,
-    keepAliveTimeout: 30_000,
+    keepAliveTimeout: KEEP_ALIVE_MS,
     maxResponseSize: LARGEST_ANSWER_BYTES,
   });
-  return {
-    exchange: (request) => exchangeOn(pool, request),
-    close: () => pool.close(),
+}
+
+function connectorOf(options: TransportOptions): buildConnector.BuildOptions | buildConnector.connector {
+  const { ca, clientCertificate } = options;
+  const settings = { timeout: options.connectTimeoutMs ?? 3_000, ...(ca === undefined ? {} : { ca }) };
+  if (clientCertificate === undefined) return settings;
+  return (target, callback) => {
+    let connect: buildConnector.connector;
+    try {
+      // A connector of its own: a TLS session that is resumed stays that of the certificate it began with.
+      connect = buildConnector({ ...settings, ...clientCertificate() });
+    } catch (error) {
+      callback(error instanceof Error ? error : new Error('no client certificate'), null);
+      return;
+    }
+    connect(target, callback);
   };
 }
 
@@ -77,7 +127,7 @@ function flat(headers: Record<string, string | string[] | undefined>): Record<st
   );
 }
 
-/** Socket errors that can only happen before a request was sent. */
+/** Errors that can only happen before a request was sent. */
 const NOT_SENT: ReadonlySet<string> = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -85,6 +135,7 @@ const NOT_SENT: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'UND_ERR_CONNECT_TIMEOUT',
+  'client_certificate_unreadable',
 ]);
 
 function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {

@@ -5,22 +5,26 @@ import { RequestError } from '../../lib/access/problem.ts';
 import { LeasekeeperError } from '../../lib/errors.ts';
 import { fetchRoutes } from '../../lib/host/fetch-routes.ts';
 import {
-  bodyOf,
   failuresTo,
   type HttpAnswer,
   type HttpRequest,
   httpRoute,
-  noRoute,
-  proofIn,
+  routed,
 } from '../../lib/host/http-function.ts';
+import { bodyOf } from '../../lib/host/json-body.ts';
+import { localContext } from '../../lib/host/local/lambda-invocation.ts';
+import { processRoutes } from '../../lib/host/local/process-routes.ts';
+import { proofIn } from '../../lib/host/request-proof.ts';
 import { createLogger } from '../../lib/telemetry/log.ts';
 import { VaultError } from '../../lib/vault/errors.ts';
 
 const SECURITY_HEADERS = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'none'",
-  'strict-transport-security': 'max-age=63072000',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'strict-transport-security': 'max-age=63072000; includeSubDomains',
 };
 const LIMIT = 64 * 1024;
 
@@ -180,11 +184,65 @@ describe('a problem', () => {
     expect(limited.headers).toMatchObject({ 'retry-after': '3' });
     expect(problemIn(limited)).not.toHaveProperty('retryAfterSeconds');
   });
+});
 
-  it('is what a route that there is not answers', () => {
-    const answer = noRoute({ method: 'DELETE', path: '/v1/leases' });
-    expect(answer).toMatchObject({ statusCode: 404, headers: SECURITY_HEADERS });
-    expect(problemIn(answer)).toMatchObject({ code: 'route_unknown' });
+describe('a function behind HTTP', () => {
+  const handler = routed(
+    processRoutes({
+      health: { scannedAt: 0, failing: false },
+      scanIntervalMs: 1_000,
+      now: () => 2_000,
+      metrics: { text: () => Promise.resolve('a 1\n'), contentType: 'text/plain; version=0.0.4' },
+    }),
+  );
+  const answerAt = (method: string, path: string) => {
+    const { requestContext } = eventOf();
+    const http = { ...requestContext.http, method, path };
+    const event = eventOf({ rawPath: path, requestContext: { ...requestContext, http } });
+    return handler(event, localContext('test'));
+  };
+
+  it.each([
+    ['GET', '/healthz', 200, 'application/json'],
+    ['GET', '/metrics', 200, 'text/plain; version=0.0.4'],
+    ['GET', '/healthz/deeper', 404, 'application/problem+json'],
+    ['DELETE', '/metrics', 405, 'application/problem+json'],
+    ['GET', `/${'a'.repeat(1_025)}`, 414, 'application/problem+json'],
+  ])('%s %s has the headers of every answer', async (method, path, statusCode, type) => {
+    expect(await answerAt(method, path)).toMatchObject({
+      statusCode,
+      headers: { ...SECURITY_HEADERS, 'x-request-id': 'request-1', 'content-type': type },
+    });
+  });
+
+  it('answers text as it is, and health as JSON', async () => {
+    expect(await answerAt('GET', '/metrics')).toMatchObject({ body: 'a 1\n' });
+    expect(await answerAt('GET', '/healthz')).toMatchObject({
+      body: '{"status":"ok","seconds_since_scan":2}',
+    });
+  });
+
+  it('says which methods there are', async () => {
+    const answer = await answerAt('POST', '/healthz');
+    expect(answer).toMatchObject({ statusCode: 405, headers: { allow: 'GET' } });
+    expect(problemIn(answer)).toMatchObject({ code: 'method_not_allowed', request_id: 'request-1' });
+  });
+
+  it.each<[string, Record<string, unknown>]>([
+    ['nothing', {}],
+    ['an event of another form', { version: '1.0', httpMethod: 'GET', path: '/healthz' }],
+    ['no path', { ...eventOf(), rawPath: '' }],
+    ['headers that are none', { ...eventOf(), headers: 'hunter2' }],
+    ['an event of a queue', { Records: [{ body: 'hunter2' }] }],
+  ])('called with %s answers that, and nothing of it', async (_, event) => {
+    // Whatever somebody calls a function with, it is typed as an event.
+    const answer: APIGatewayProxyStructuredResultV2 = await Reflect.apply(handler, undefined, [
+      event,
+      localContext('test'),
+    ]);
+    expect(answer).toMatchObject({ statusCode: 400, headers: SECURITY_HEADERS });
+    expect(problemIn(answer)).toMatchObject({ code: 'request_malformed' });
+    expect(JSON.stringify(answer)).not.toContain('hunter2');
   });
 });
 
@@ -241,13 +299,75 @@ describe('a body', () => {
   });
 });
 
+describe('a body by its type', () => {
+  const schema = z.strictObject({ a: z.number() });
+  const typed = (type: string | undefined) =>
+    requestWith(type === undefined ? {} : { 'content-type': type }, '{"a":1}');
+
+  it.each([
+    undefined,
+    '',
+    'application/json',
+    'APPLICATION/JSON; charset=utf-8',
+    'application/problem+json',
+    // What `curl -d` says.
+    'application/x-www-form-urlencoded',
+  ])('is read: %s', (type) => {
+    expect(bodyOf(schema, typed(type))).toEqual({ a: 1 });
+  });
+
+  it.each([
+    'text/plain;charset=UTF-8',
+    'multipart/form-data',
+    'application/xml',
+    'application/jsonx',
+    'hunter2',
+  ])('is refused: %s', (type) => {
+    const error = thrownBy(() => bodyOf(schema, typed(type)));
+    expect(error).toMatchObject({ status: 415, code: 'content_type_unsupported' });
+    expect(JSON.stringify(error, ['message', 'hint', 'stack', 'cause'])).not.toContain('hunter2');
+  });
+
+  it('does not matter when there is none', () => {
+    const none = requestWith({ 'content-type': 'text/plain' });
+    expect(thrownBy(() => bodyOf(schema, none))).toMatchObject({ code: 'body_not_json' });
+  });
+});
+
+describe('the shape of a body', () => {
+  const nested = (levels: number) => `${'{"a":'.repeat(levels - 1)}{}${'}'.repeat(levels - 1)}`;
+  const keys = (count: number) =>
+    JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 1])));
+  const read = (body: string) => bodyOf(z.unknown(), requestWith({}, body));
+
+  it.each([
+    ['eight levels', nested(8)],
+    ['two hundred keys', keys(200)],
+    ['two hundred keys on several levels', `[${keys(100)},${keys(100)}]`],
+    ['many elements', JSON.stringify(Array.from({ length: 10_000 }, () => 0))],
+  ])('may have %s', (_, body) => {
+    expect(read(body)).toEqual(JSON.parse(body));
+  });
+
+  it.each([
+    ['nine levels', nested(9)],
+    ['nine levels of lists', `${'['.repeat(9)}${']'.repeat(9)}`],
+    ['as many levels as there is room for', `${'['.repeat(32_000)}${']'.repeat(32_000)}`],
+    ['201 keys', keys(201)],
+    ['201 keys on several levels', `[${keys(100)},${keys(101)}]`],
+  ])('is refused with %s', (_, body) => {
+    expect(thrownBy(() => read(body))).toMatchObject({ status: 422, code: 'body_too_deep' });
+  });
+});
+
 describe('who asks', () => {
   it('is a service account with a role', () => {
     const proof = proofIn(
       requestWith({ authorization: 'Bearer hunter2.jwt', 'x-vault-role': 'api-gateway' }),
     );
-    expect(proof).toMatchObject({ kind: 'kubernetes', role: 'api-gateway' });
-    expect(proof.kind === 'kubernetes' && proof.jwt.expose()).toBe('hunter2.jwt');
+    expect(proof).toMatchObject({ kind: 'jwt', role: 'api-gateway' });
+    expect(proof).not.toHaveProperty('mount');
+    expect(proof.kind === 'jwt' && proof.jwt.expose()).toBe('hunter2.jwt');
     expect(JSON.stringify(proof)).not.toContain('hunter2');
   });
 
@@ -259,7 +379,14 @@ describe('who asks', () => {
 
   it('may write `bearer` as it likes', () => {
     const proof = proofIn(requestWith({ authorization: 'bearer   jwt', 'x-vault-role': 'r' }));
-    expect(proof).toMatchObject({ kind: 'kubernetes' });
+    expect(proof).toMatchObject({ kind: 'jwt' });
+  });
+
+  it('may name where its JWT logs in', () => {
+    const at = (mount: string) =>
+      proofIn(requestWith({ authorization: 'Bearer jwt', 'x-vault-role': 'r', 'x-vault-auth-mount': mount }));
+    expect(at(' oidc/ci ')).toMatchObject({ mount: 'oidc/ci' });
+    expect(at('')).not.toHaveProperty('mount');
   });
 
   it.each([

@@ -5,6 +5,7 @@ import { noticeSchemas } from '../../lib/bus/event-schemas.ts';
 import { BATCH_TYPE, outcomeTypeSchema } from '../../lib/bus/events.ts';
 import { localContext } from '../../lib/host/local/lambda-invocation.ts';
 import { createLogger } from '../../lib/telemetry/log.ts';
+import { readProjectFile } from '../docs/documents.ts';
 
 const LIST = '/v1/schemas';
 const schemas = noticeSchemas();
@@ -95,29 +96,40 @@ describe('GET /v1/schemas/{type}', () => {
 
   it('can only be read', async () => {
     expect(await get(`${LIST}/lease.lost`, {}, 'PUT')).toMatchObject({
-      status: 404,
-      body: { code: 'route_unknown' },
+      status: 405,
+      body: { code: 'method_not_allowed' },
     });
   });
 });
 
+describe('GET /openapi.json', () => {
+  it('answers what is written down', async () => {
+    const { status, headers, body } = await get('/openapi.json');
+    expect([status, headers['content-type']]).toEqual([200, 'application/json']);
+    expect(body).toEqual(JSON.parse(readProjectFile('docs/openapi.json')));
+  });
+});
+
 describe('a cache', () => {
-  it.each([LIST, `${LIST}/lease.lost`])('may keep %s for an hour', async (path) => {
+  it.each([LIST, `${LIST}/lease.lost`, '/openapi.json'])('may keep %s for an hour', async (path) => {
     expect((await get(path)).headers).toMatchObject({
       'cache-control': 'public, max-age=3600',
       'x-content-type-options': 'nosniff',
     });
   });
 
-  it.each([LIST, `${LIST}/lease.lost`])('is told without a body that it has %s still', async (path) => {
-    const tag = tagOf(await get(path));
-    expect(tag).toMatch(/^"[\w-]{22}"$/);
-    for (const known of [tag, `W/${tag}`, `"other", ${tag}`]) {
-      const { status, headers, body } = await get(path, { 'if-none-match': known });
-      expect([status, body]).toEqual([304, undefined]);
-      expect(headers).toMatchObject({ etag: tag, 'cache-control': 'public, max-age=3600' });
-    }
-  });
+  it.each([LIST, `${LIST}/lease.lost`, '/openapi.json'])(
+    'is told without a body that it has %s still',
+    async (path) => {
+      const tag = tagOf(await get(path));
+      expect(tag).toMatch(/^"[\w-]{22}"$/);
+      for (const known of [tag, `W/${tag}`, `"other", ${tag}`]) {
+        const { status, headers, body } = await get(path, { 'if-none-match': known });
+        expect([status, body]).toEqual([304, undefined]);
+        expect(headers).toMatchObject({ etag: tag, 'cache-control': 'public, max-age=3600' });
+      }
+    },
+  );
 
   it('gets the schema if it has another one', async () => {
     const tag = tagOf(await get(`${LIST}/lease.lost`));

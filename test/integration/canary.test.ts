@@ -127,7 +127,7 @@ it('no secret value and no token is in anything that comes out, but the answer t
       LEASEKEEPER_SCAN_INTERVAL: '0.5',
       LEASEKEEPER_LISTEN: '127.0.0.1:0',
       LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
-      LEASEKEEPER_CALLER_MOUNT: 'absent',
+      LEASEKEEPER_CALLER_MOUNTS: 'absent',
     }),
     logger: createLogger({
       level: 'trace',
@@ -160,7 +160,7 @@ it('no secret value and no token is in anything that comes out, but the answer t
     add(`answer ${answer.status} to ${path}`, answer.ok ? headers : headers + body);
     return { status: answer.status, body };
   };
-  const own = { 'x-vault-token': caller };
+  const own = { 'x-vault-token': caller, 'content-type': 'application/json' };
   const lease = (body: unknown, headers: Record<string, string> = own) =>
     ask('/v1/leases', { method: 'POST', headers, body: JSON.stringify(body) });
 

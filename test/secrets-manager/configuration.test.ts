@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { authMethodOf, caCertificateOf, configurationOf } from '../../lib/secrets-manager/configuration.ts';
+import { authMethodOf } from '../../lib/secrets-manager/auth-configuration.ts';
+import { caCertificateOf, configurationOf } from '../../lib/secrets-manager/configuration.ts';
 import { SecretsManager } from '../../lib/secrets-manager/secrets-manager.ts';
 import { VaultClient } from '../../lib/vault/client.ts';
 import type { TransportRequest } from '../../lib/vault/transport.ts';
@@ -26,6 +27,12 @@ describe('configurationOf', () => {
       staleMs: 300_000,
       maxEntries: 1_000,
     });
+  });
+
+  test('a service that says its name logs in to its own role, unless VAULT_ROLE names another', () => {
+    const role = (env: Record<string, string>) => configurationOf({ service: 'api-gateway' }, env).role;
+    expect(role({})).toBe('api-gateway');
+    expect(role({ VAULT_ROLE: 'gateway-canary' })).toBe('gateway-canary');
   });
 
   test('options come before the environment, which comes before the defaults', () => {

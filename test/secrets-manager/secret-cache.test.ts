@@ -10,16 +10,18 @@ const denied = () => Promise.reject(new VaultError('vault_denied', 'denied'));
 function harness({
   staleMs = 300_000,
   maxEntries = 1_000,
+  absentMs = 10_000,
   random = 0,
 }: {
   staleMs?: number;
   maxEntries?: number;
+  absentMs?: number;
   random?: number;
 } = {}) {
   let now = 1_000_000;
   let loads = 0;
   const cache = new SecretCache<string>(
-    { staleMs, maxEntries },
+    { staleMs, maxEntries, absentMs },
     () => now,
     () => random,
   );
@@ -83,7 +85,7 @@ describe('SecretCache', () => {
     await get('b');
     await get('a');
     await get('c');
-    expect(cache.size).toBe(2);
+    expect(cache.count()).toEqual({ entries: 2, stale: 0 });
     expect((await get('a')).source).toBe('cache');
     expect((await get('b')).source).toBe('load');
   });
@@ -141,5 +143,76 @@ describe('SecretCache', () => {
     await get();
     pass(-3_600_000);
     expect((await get()).source).toBe('load');
+  });
+
+  describe('what is not there', () => {
+    const missing = new VaultError('vault_not_found', 'missing');
+    const absent = () => {
+      let asked = 0;
+      const load = async () => {
+        asked += 1;
+        throw missing;
+      };
+      return { load, asked: () => asked };
+    };
+
+    test('is known for a short time, and no longer', async () => {
+      const { get, pass } = harness();
+      const { load, asked } = absent();
+      for (let turn = 0; turn < 3; turn += 1) await expect(get('a', load)).rejects.toBe(missing);
+      expect(asked()).toBe(1);
+      pass(9_999);
+      await expect(get('a', load)).rejects.toBe(missing);
+      expect(asked()).toBe(1);
+      pass(1);
+      expect(await get('a')).toEqual({ value: 'value 1', source: 'load' });
+      expect(await get('a')).toEqual({ value: 'value 1', source: 'cache' });
+    });
+
+    test('is asked for again by whoever wants no old answer, and once it was forgotten', async () => {
+      const { cache, get } = harness();
+      const { load, asked } = absent();
+      await expect(get('a', load)).rejects.toBe(missing);
+      await expect(cache.get('a', 0, load)).rejects.toBe(missing);
+      expect(asked()).toBe(2);
+      cache.delete((key) => key === 'a');
+      await expect(get('a', load)).rejects.toBe(missing);
+      expect(asked()).toBe(3);
+    });
+
+    test('pushes no value out, and is bounded itself', async () => {
+      const { cache, get } = harness({ maxEntries: 2 });
+      const { load, asked } = absent();
+      await get('value');
+      for (const key of ['a', 'b', 'c']) await expect(get(key, load)).rejects.toBe(missing);
+      expect(await get('value')).toMatchObject({ source: 'cache' });
+      expect(cache.count().entries).toBe(1);
+      await expect(get('c', load)).rejects.toBe(missing);
+      expect(asked()).toBe(3);
+      await expect(get('a', load)).rejects.toBe(missing);
+      expect(asked()).toBe(4);
+    });
+
+    test('was there before: the value is forgotten with it', async () => {
+      const { get, pass } = harness();
+      await get('a');
+      pass(TTL);
+      await expect(get('a', () => Promise.reject(missing))).rejects.toBe(missing);
+      await expect(get('a', away)).rejects.toBe(missing);
+      pass(10_000);
+      await expect(get('a', away)).rejects.toMatchObject({ code: 'vault_unreachable' });
+    });
+  });
+
+  test('counts what stands in', async () => {
+    const { cache, get, pass } = harness();
+    await get('a');
+    await get('b');
+    pass(TTL);
+    await get('a', away);
+    expect(cache.count()).toEqual({ entries: 2, stale: 1 });
+    pass(2_000);
+    await get('a');
+    expect(cache.count()).toEqual({ entries: 2, stale: 0 });
   });
 });

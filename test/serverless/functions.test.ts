@@ -7,6 +7,7 @@ import { readConfig, VARIABLES } from '../../lib/host/config.ts';
 import { fetchRoutes } from '../../lib/host/fetch-routes.ts';
 import { FUNCTIONS } from '../../lib/host/identities.ts';
 import { manageRoutes } from '../../lib/host/manage-routes.ts';
+import { ROUTES as TABLE } from '../../lib/host/route-table.ts';
 import { arn, resourcesOf, root, serverless } from './deployment.ts';
 
 const { functions, params, provider } = serverless;
@@ -74,7 +75,9 @@ describe('the functions of serverless.yml', () => {
     ['manage', manageRoutes(notCalled)],
   ] as const)('%s is behind the routes that it answers', (name, routes) => {
     const deployed = functions[name]?.events.map(({ httpApi }) => httpApi) ?? [];
-    expect(deployed.toSorted()).toEqual(routes.map((route) => `${route.method} ${route.path}`).toSorted());
+    const answered = routes.map((route) => `${route.method} ${route.path}`).toSorted();
+    expect(deployed.toSorted()).toEqual(answered);
+    expect([...TABLE[name]].toSorted()).toEqual(answered);
     // API Gateway gives up after 30 s, and would leave the function at work for nobody.
     expect(functions[name]?.timeout).toBeLessThan(30);
   });

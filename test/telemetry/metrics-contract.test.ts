@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { definitions } from '../../lib/telemetry/metric-names.ts';
+import * as z from 'zod';
+import { definitions, isMetricName } from '../../lib/telemetry/metric-names.ts';
 import { implementations, type Reading } from './metrics-harness.ts';
 
 /** Leaves out what only some implementations say of a series. */
@@ -130,5 +131,15 @@ describe('the table of metrics', () => {
     expect(name.endsWith('_total')).toBe(definition.type === 'counter');
     expect(name.endsWith('_seconds')).toBe(definition.unit === 'Seconds');
     expect(definition.type === 'histogram').toBe(definition.buckets !== undefined);
+    const own = [...Object.keys(definition.known ?? {}), definition.proven?.label ?? []].flat();
+    expect(definition.labels).toEqual(expect.arrayContaining(own));
+    expect(definition.by.length).toBeGreaterThan(0);
+    for (const beside of definition.beside ?? []) {
+      const { type, labels } = z
+        .object({ type: z.string(), labels: z.array(z.string()) })
+        .parse(definitions.get(z.string().refine(isMetricName).parse(beside)));
+      expect(type).toBe('counter');
+      expect(definition.labels).toEqual(expect.arrayContaining(labels));
+    }
   });
 });

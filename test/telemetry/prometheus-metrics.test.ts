@@ -35,4 +35,47 @@ describe('createPrometheusMetrics', () => {
     expect(text.match(/^vault_secret_cache_hits_total\{/gm)).toHaveLength(201);
     expect(text).toContain('vault_secret_cache_hits_total{path="other"} 800\n');
   });
+
+  it('starts its counters at 0 where it knows their labels, those of its own host only', async () => {
+    const system = await createPrometheusMetrics({ exporter: 'system' }).text();
+    const service = await createPrometheusMetrics().text();
+
+    for (const text of [system, service]) {
+      expect(text).toContain('leasekeeper_lease_renewals_total{outcome="failed"} 0\n');
+      expect(text).toContain('vault_auth_failures_total{method="kubernetes",reason="vault_denied"} 0\n');
+    }
+    expect(system).toContain('leasekeeper_vault_requests_total{operation="lease",outcome="no_answer"} 0\n');
+    expect(service).not.toContain('leasekeeper_vault_requests_total{');
+    expect(service).toContain('leasekeeper_acknowledgements_total{outcome="failed"} 0\n');
+    expect(system).not.toContain('leasekeeper_acknowledgements_total{');
+  });
+
+  it('sets no gauge before its value is known', async () => {
+    const text = await createPrometheusMetrics({ exporter: 'system' }).text();
+
+    expect(text).not.toMatch(/^leasekeeper_vault_up/m);
+    expect(text).not.toMatch(/^leasekeeper_agenda_due\{/m);
+  });
+
+  it('starts the failures of a name at 0 when it is first counted', async () => {
+    const metrics = createPrometheusMetrics({ exporter: 'system' });
+    metrics.increment('leasekeeper_rotations_total', { name: 'nvidia', outcome: 'rotated' });
+    const text = await metrics.text();
+
+    expect(text).toContain('leasekeeper_rotations_total{name="nvidia",outcome="rotated"} 1\n');
+    expect(text).toContain('leasekeeper_rotations_total{name="nvidia",outcome="failed"} 0\n');
+    expect(text.match(/^leasekeeper_rotations_total\{/gm)).toHaveLength(2);
+    expect(text).toContain('leasekeeper_retire_failures_total{name="nvidia"} 0\n');
+  });
+
+  it('starts the cache hits of a path at 0 in a service, which has a cache', async () => {
+    const asked = async (exporter: 'system' | 'service') => {
+      const metrics = createPrometheusMetrics({ exporter });
+      metrics.increment('vault_secret_requests_total', { path: 'a', kind: 'static', outcome: 'ok' });
+      return metrics.text();
+    };
+
+    expect(await asked('service')).toContain('vault_secret_cache_hits_total{path="a"} 0\n');
+    expect(await asked('system')).not.toContain('vault_secret_cache_hits_total{');
+  });
 });

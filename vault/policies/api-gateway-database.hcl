@@ -3,3 +3,8 @@
 path "${namespace}/database/creds/api-gateway" {
   capabilities = ["read"]
 }
+
+# Where VAULT_NAMESPACE is a real namespace, its leases are renewed there: sys/leases/renew in api-gateway.hcl is the root's.
+path "${namespace}/sys/leases/renew" {
+  capabilities = ["update"]
+}

@@ -5,18 +5,22 @@ path "${state}/data/agenda/leases/about" {
   capabilities = ["read"]
 }
 
-# Whether a lease that is to be replaced is its caller's.
+# Whether a lease that is to be replaced, renewed or revoked is its caller's: it may be merged into its shard, or wait in the inbox.
 path "${state}/data/agenda/leases/shards/*" {
   capabilities = ["read"]
 }
 
 # `update` is for a message whose first answer was lost: the second try is then refused by check-and-set, which says that the
-# message is there. Without it the answer would be a plain denial. The names are unguessable, and fetch cannot list them.
+# message is there. Without it the answer would be a plain denial.
 path "${state}/data/agenda/leases/inbox/*" {
-  capabilities = ["create", "update"]
+  capabilities = ["create", "read", "update"]
 }
 
-# Ends a lease that could not be put under care.
+path "${state}/metadata/agenda/leases/inbox/*" {
+  capabilities = ["list"]
+}
+
+# Ends a lease that could not be put under care, and one that its own caller wants ended: few services may revoke by themselves.
 path "sys/leases/revoke" {
   capabilities = ["update"]
 }

@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { problemOf, RequestError } from '../../access/problem.ts';
+import { correlated } from '../../telemetry/correlation.ts';
 import { problemAnswer } from '../http-function.ts';
+import { unrouted } from '../route-table.ts';
 
 export type HttpHandler = (event: APIGatewayProxyEventV2) => Promise<APIGatewayProxyStructuredResultV2>;
 
@@ -64,8 +66,8 @@ async function answer(
       ({ prefix, method = asked }) =>
         method === asked && (event.rawPath === prefix || event.rawPath.startsWith(`${prefix}/`)),
     );
-    if (route === undefined) throw new RequestError(404, 'route_unknown', `There is no ${event.rawPath}.`);
-    send(response, await route.handler(event));
+    if (route === undefined) throw unrouted({ method: asked, path: event.rawPath });
+    send(response, await correlated(requestId, () => route.handler(event)));
   } catch (error) {
     send(response, problemAnswer(problemOf(error), requestId));
   }

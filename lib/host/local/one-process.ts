@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { fetchFunction } from '../../../functions/fetch.ts';
 import { manageFunction } from '../../../functions/manage.ts';
 import { notifyFunction } from '../../../functions/notify.ts';
@@ -19,10 +18,12 @@ import { createTransport } from '../../vault/transport.ts';
 import type { Config } from '../config.ts';
 import { countExchanges } from '../exchange-metrics.ts';
 import type { BackgroundHost } from '../function-host.ts';
+import { routed } from '../http-function.ts';
 import type { FunctionName } from '../identities.ts';
 import { type Parts, wireFetch, wireManage, wireNotify, wireRenew, wireRotate, wireScan } from '../wire.ts';
-import { startHttpServer } from './http-server.ts';
+import { type HttpHandler, startHttpServer } from './http-server.ts';
 import { localContext } from './lambda-invocation.ts';
+import { processRoutes } from './process-routes.ts';
 
 export interface OneProcessOptions {
   readonly config: Config;
@@ -48,7 +49,8 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
   const { config, logger } = options;
   const { vaultAddress: address, ca } = config;
   const transport = createTransport({ address, ...(ca === undefined ? {} : { ca }) });
-  const metrics = createPrometheusMetrics();
+  const metrics = createPrometheusMetrics({ exporter: 'system' });
+  metrics.set('leasekeeper_scan_interval_seconds', config.scanIntervalMs / 1_000);
   const count = countExchanges(metrics);
   const client = new VaultClient({
     transport,
@@ -102,9 +104,13 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
   bus.connect('rotate', (event) => rotate(event, localContext('rotate')));
   bus.connect('notify', (event) => notify(event, localContext('notify')));
   const health = { scannedAt: 0, failing: false };
+  const { scanIntervalMs } = config;
+  const ownRoutes = routed(processRoutes({ health, scanIntervalMs, now: Date.now, metrics }));
+  const own: HttpHandler = (event) => ownRoutes(event, localContext('process'));
   const http = await startHttpServer(config.listen, [
-    { prefix: '/healthz', handler: async () => healthAnswer(health, config.scanIntervalMs) },
-    { prefix: '/metrics', handler: async () => textAnswer(await metrics.text(), metrics.contentType) },
+    { prefix: '/healthz', handler: own },
+    { prefix: '/metrics', handler: own },
+    { prefix: '/openapi.json', handler: (event) => manage(event, localContext('manage')) },
     { prefix: '/v1/managed', handler: (event) => manage(event, localContext('manage')) },
     { prefix: '/v1/subscriptions', handler: (event) => manage(event, localContext('manage')) },
     { prefix: '/v1/schemas', handler: (event) => manage(event, localContext('manage')) },
@@ -159,22 +165,4 @@ function startSchedule(intervalMs: number, work: () => Promise<void>): { close()
       return running;
     },
   };
-}
-
-/** Healthy while scans succeed: two intervals without one is what an operator must know of. */
-function healthAnswer(
-  health: { readonly scannedAt: number; readonly failing: boolean },
-  intervalMs: number,
-): APIGatewayProxyStructuredResultV2 {
-  const sinceScanMs = Date.now() - health.scannedAt;
-  const ok = !health.failing && sinceScanMs < 3 * intervalMs + 10_000;
-  const body = JSON.stringify({
-    status: ok ? 'ok' : 'failing',
-    seconds_since_scan: Math.round(sinceScanMs / 1_000),
-  });
-  return { statusCode: ok ? 200 : 503, headers: { 'content-type': 'application/json' }, body };
-}
-
-function textAnswer(body: string, contentType: string): APIGatewayProxyStructuredResultV2 {
-  return { statusCode: 200, headers: { 'content-type': contentType }, body };
 }

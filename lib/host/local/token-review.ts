@@ -35,6 +35,8 @@ export interface TokenReviewServer {
   readonly url: string;
   /** A service account token as the kubelet would mount it. */
   sign(account: ServiceAccount): Promise<Secret>;
+  /** The account is deleted: none of its tokens is accepted from now on. */
+  forget(account: Pick<ServiceAccount, 'namespace' | 'name'>): void;
   stop(): Promise<void>;
 }
 
@@ -76,6 +78,7 @@ export async function startTokenReview(options: TokenReviewOptions): Promise<Tok
   return {
     url: `http://${HOST}:${port}`,
     sign: (account) => sign(key, account, (options.now ?? Date.now)()),
+    forget: ({ namespace, name }) => verifier.forget(uidOf(namespace, name)),
     stop: () => stop(server),
   };
 }
@@ -117,10 +120,15 @@ function uidOf(namespace: string, name: string): string {
 class Verifier {
   readonly #key: KeyObject;
   readonly #now: () => number;
+  readonly #deleted = new Set<string>();
 
   constructor(key: KeyObject, now: () => number) {
     this.#key = key;
     this.#now = now;
+  }
+
+  forget(uid: string): void {
+    this.#deleted.add(uid);
   }
 
   /** The claims of a token of ours that is valid now and meant for one of `audiences`; undefined for any other. */
@@ -133,7 +141,8 @@ class Verifier {
         requiredClaims: ['exp'],
         currentDate: new Date(this.#now()),
       });
-      return claimsSchema.parse(payload);
+      const claims = claimsSchema.parse(payload);
+      return this.#deleted.has(claims['kubernetes.io'].serviceaccount.uid) ? undefined : claims;
     } catch {
       return undefined;
     }

@@ -21,6 +21,7 @@ import { VaultClient, type VaultExchange } from '../../../lib/vault/client.ts';
 import { createTransport, type Transport } from '../../../lib/vault/transport.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
 import { createWorld, type WorldDescription } from '../../support/world.ts';
+import { asDescribed } from './as-described.ts';
 
 /** A world with identities of least rights, and an application that may read what is its own. */
 export interface AccessWorld extends WorldDescription {
@@ -109,14 +110,19 @@ export interface Functions {
 
 export interface FunctionsOptions {
   readonly transport?: (real: Transport) => Transport;
-  readonly callerMount?: string;
+  readonly callerMounts?: readonly string[];
+  /** Default: more than any test asks. */
+  readonly callerRate?: { readonly perSecond: number; readonly burst: number };
   /** In place of one that takes everything. */
   readonly bus?: Bus;
   /** Takes every line of the log; none is written when left out. */
   readonly log?: string[];
 }
 
-export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}): Functions {
+export function openFunctions(
+  world: Pick<AccessWorld, 'address' | 'namespace' | 'stateMount' | 'identities'>,
+  options: FunctionsOptions = {},
+): Functions {
   const exchanges: VaultExchange[] = [];
   const audited: AuditLine[] = [];
   const published: LeasekeeperEvent[] = [];
@@ -136,7 +142,11 @@ export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}
     LEASEKEEPER_AUTH: 'token',
     LEASEKEEPER_STATE_MOUNT: world.stateMount,
     LEASEKEEPER_SCAN_INTERVAL: '5',
-    ...(options.callerMount === undefined ? {} : { LEASEKEEPER_CALLER_MOUNT: options.callerMount }),
+    ...(options.callerMounts === undefined
+      ? {}
+      : { LEASEKEEPER_CALLER_MOUNTS: options.callerMounts.join(', ') }),
+    LEASEKEEPER_CALLER_RATE: String(options.callerRate?.perSecond ?? 1_000),
+    LEASEKEEPER_CALLER_BURST: String(options.callerRate?.burst ?? 1_000),
   });
   const parts: Parts = {
     config,
@@ -172,9 +182,17 @@ export function openFunctions(world: AccessWorld, options: FunctionsOptions = {}
     published,
     clock,
     fetch: async (method, path, asked) =>
-      answered(await fetchHandler(eventOf(method, path, asked), localContext('fetch'))),
+      asDescribed(
+        method,
+        path,
+        answered(await fetchHandler(eventOf(method, path, asked), localContext('fetch'))),
+      ),
     manage: async (method, path, asked) =>
-      answered(await manageHandler(eventOf(method, path, asked), localContext('manage'))),
+      asDescribed(
+        method,
+        path,
+        answered(await manageHandler(eventOf(method, path, asked), localContext('manage'))),
+      ),
   };
 }
 

@@ -46,7 +46,8 @@ beforeEach(() => {
   asked.splice(0);
 });
 
-const own = () => ({ 'x-vault-token': token });
+/** A string as a body would be sent as text/plain. */
+const own = () => ({ 'x-vault-token': token, 'content-type': 'application/json' });
 
 /** A request written byte for byte: `fetch` would straighten the path. Gives the status. */
 async function raw(target: string): Promise<number> {
@@ -77,7 +78,7 @@ it('shows operators what is managed, behind the same address', async () => {
 });
 
 it('has subscriptions behind the same address, by ids with a colon', async () => {
-  const headers = { 'x-vault-token': world.rootToken };
+  const headers = { 'x-vault-token': world.rootToken, 'content-type': 'application/json' };
   const where = `${host.address}/v1/subscriptions`;
   const body = JSON.stringify({ consumer: 'gateway', url: 'https://hooks.example.com/over-http' });
   const made = await fetch(where, { method: 'POST', headers, body });
@@ -98,7 +99,11 @@ it('takes acknowledgements beside secrets, and reads what is at such a path', as
   const read = await fetch(where, { headers: own() });
   expect(await read.json()).toMatchObject({ data: { word: 'plain' } });
   const body = JSON.stringify({ consumer: 'gateway', generation: 1 });
-  const taken = await fetch(where, { method: 'POST', headers: { 'x-vault-token': world.rootToken }, body });
+  const taken = await fetch(where, {
+    method: 'POST',
+    headers: { ...own(), 'x-vault-token': world.rootToken },
+    body,
+  });
   expect([taken.status, await taken.json()]).toEqual([
     202,
     { name: 'app', consumer: 'gateway', generation: 1 },
@@ -106,7 +111,7 @@ it('takes acknowledgements beside secrets, and reads what is at such a path', as
   // The worker that is sent finds no such managed secret.
   await until(() => asked.some((path) => path.endsWith('/data/secrets/app')));
   const elsewhere = await fetch(`${where}/more`, { method: 'POST', headers: own(), body });
-  expect(await elsewhere.json()).toMatchObject({ status: 404, code: 'route_unknown' });
+  expect(await elsewhere.json()).toMatchObject({ status: 405, code: 'method_not_allowed' });
 });
 
 it('serves schemas to whoever asks, without Vault', async () => {
@@ -117,7 +122,7 @@ it('serves schemas to whoever asks, without Vault', async () => {
     const answer = await fetch(host.address + path);
     expect([answer.status, await answer.json()]).toEqual([200, expect.objectContaining({ $id })]);
   }
-  expect((await fetch(`${host.address}/v1/schemas`, { method: 'POST' })).status).toBe(404);
+  expect((await fetch(`${host.address}/v1/schemas`, { method: 'POST' })).status).toBe(405);
   expect(asked).toEqual([]);
 });
 

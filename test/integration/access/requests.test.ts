@@ -28,11 +28,7 @@ describe('routes', () => {
   it.each([
     ['GET', '/'],
     ['GET', '/v1'],
-    ['GET', '/v1/leases'],
     ['POST', '/v1/leases/other'],
-    ['DELETE', '/v1/secrets/app/static'],
-    ['POST', '/v1/secrets/app/static'],
-    ['OPTIONS', '/v1/leases'],
     ['GET', '/v2/secrets/app/static'],
   ])('there is no %s %s', async (method, path) => {
     for (const answer of [
@@ -41,6 +37,34 @@ describe('routes', () => {
     ]) {
       expect(answer).toMatchObject(problem(404, 'route_unknown'));
       expect(answer.body).toHaveProperty('hint');
+    }
+    notAsked();
+  });
+
+  it.each([
+    ['GET', '/v1/leases', 'POST'],
+    ['DELETE', '/v1/secrets/app/static', 'GET'],
+    ['POST', '/v1/secrets/app/static', 'GET'],
+    ['PUT', '/v1/secrets/app/acks', 'GET, POST'],
+    ['OPTIONS', '/v1/leases', 'POST'],
+    ['HEAD', '/v1/managed/a', 'GET, PUT, DELETE'],
+    ['POST', '/openapi.json', 'GET'],
+  ])('there is no %s of %s, but %s', async (method, path, allow) => {
+    for (const answer of [
+      await functions.fetch(method, path, { headers }),
+      await functions.manage(method, path, { headers }),
+    ]) {
+      expect(answer).toMatchObject(problem(405, 'method_not_allowed'));
+      expect(answer.headers).toMatchObject({ allow, 'x-request-id': expect.stringMatching(/^[\w-]{36}$/) });
+    }
+    notAsked();
+  });
+
+  it('of more than 1,024 characters are none, and are not repeated', async () => {
+    for (const path of [`/v1/secrets/${'canary'.repeat(200)}`, `/${'canary'.repeat(200)}`]) {
+      const answer = await functions.fetch('GET', path, { headers });
+      expect(answer).toMatchObject(problem(414, 'path_too_long'));
+      expect(JSON.stringify(answer)).not.toContain('canary');
     }
     notAsked();
   });

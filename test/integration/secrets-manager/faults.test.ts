@@ -1,41 +1,15 @@
 import { expect, inject, test } from 'vitest';
-import type { SecretsManagerOptions, Transport } from '../../../lib/index.ts';
-import { VaultError } from '../../../lib/vault/errors.ts';
+import type { Transport } from '../../../lib/index.ts';
 import { createTransport } from '../../../lib/vault/transport.ts';
 import { admin } from '../../support/admin.ts';
 import { until } from '../../support/until.ts';
 import { consume, whoAmI } from './consumer.ts';
+import { cuttable } from './cuttable.ts';
 import { issued, liveRoles, prepareGround } from './ground.ts';
 import { listening } from './listening.ts';
 
 const PATH = 'database/creds/app';
 const { request } = admin(inject);
-
-/** A real transport whose way to Vault can be cut. */
-function cuttable() {
-  const real = createTransport({ address: inject('openbao').address });
-  let cut = false;
-  const paths: string[] = [];
-  const transport: Transport = {
-    exchange: (exchange) => {
-      if (cut) return Promise.reject(new VaultError('vault_unreachable', 'The way is cut.'));
-      paths.push(exchange.path);
-      return real.exchange(exchange);
-    },
-    close: () => real.close(),
-  };
-  const options: SecretsManagerOptions = { transport, retry: { attempts: 1 } };
-  return {
-    options,
-    paths,
-    cut: () => {
-      cut = true;
-    },
-    mend: () => {
-      cut = false;
-    },
-  };
-}
 
 test.concurrent('a failed renewal makes no new credential: the lease is renewed once Vault is back', async ({
   onTestFinished,
@@ -138,6 +112,9 @@ test.concurrent('a static secret stands in while Vault is away, and never after 
   later = 902_000;
   await expect(manager.getSecret('nvidia/api-key')).rejects.toMatchObject({ code: 'vault_not_found' });
   way.cut();
+  // That there is nothing is known for ten seconds; the value of before must not come back after them.
+  await expect(manager.getSecret('nvidia/api-key')).rejects.toMatchObject({ code: 'vault_not_found' });
+  later = 913_000;
   await expect(manager.getSecret('nvidia/api-key')).rejects.toMatchObject({ code: 'vault_unreachable' });
   expect(await manager.metrics()).toContain(
     'vault_secret_requests_total{path="nvidia/api-key",kind="static",outcome="stale"} 2',
@@ -177,6 +154,23 @@ test.concurrent('cleanup takes no longer than its bound when Vault is away, and 
   expect(told.fault.map(({ operation }) => operation)).toEqual(['revoke', 'cleanup']);
   // Nobody renews it any more: it ends by itself.
   await until(async () => (await liveRoles(ground)).length === 0, 20_000);
+});
+
+test.concurrent('health is told in time of a Vault that does not answer, and after the end', async ({
+  onTestFinished,
+}) => {
+  const ground = await prepareGround({}, onTestFinished);
+  const never: Transport = { exchange: () => new Promise(() => {}), close: () => Promise.resolve() };
+  const manager = ground.manager({ transport: never, cleanupTimeoutMs: 50 });
+  expect(await manager.health({ timeoutMs: 100 })).toMatchObject({
+    status: 'unready',
+    reasons: [{ code: 'vault_timeout' }],
+  });
+  await manager.cleanup();
+  expect(await manager.health()).toMatchObject({
+    status: 'unready',
+    reasons: [{ code: 'secrets_manager_closed' }],
+  });
 });
 
 test.concurrent('cleanup gives up on a Vault that does not answer', async ({ onTestFinished }) => {

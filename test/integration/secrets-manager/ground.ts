@@ -41,6 +41,8 @@ export interface Ground {
   /** Every PostgreSQL role made here begins so. */
   readonly rolePrefix: string;
   readonly auth: AuthMethod;
+  /** The same, for another process. */
+  readonly identity: { readonly roleId: string; readonly secretId: string; readonly mount: string };
   /** Gives the service another policy from now on. */
   allow(options: Pick<GroundOptions, 'mayRenew' | 'mayRevoke'>): Promise<void>;
   readonly managers: SecretsManager[];
@@ -77,7 +79,7 @@ export async function prepareGround(
     await request('POST', `sys/mounts/${stateMount}`, { type: 'kv', options: { version: '2' } });
     await request('POST', `${stateMount}/config`, { cas_required: true, max_versions: 4 });
   }
-  const { auth, allow } = await prepareLogin(namespace, authNamespace, { ...options, stateMount });
+  const { auth, identity, allow } = await prepareLogin(namespace, authNamespace, { ...options, stateMount });
   const managers: SecretsManager[] = [];
   const requests: TransportRequest[] = [];
   return {
@@ -86,6 +88,7 @@ export async function prepareGround(
     stateMount,
     rolePrefix,
     auth,
+    identity,
     allow,
     managers,
     requests,
@@ -149,8 +152,9 @@ async function prepareLogin(namespace: string, authNamespace: string, options: L
   });
   const role = await read(roleIdAnswer, 'GET', `${within}auth/${mount}/role/service/role-id`);
   const secret = await read(secretIdAnswer, 'POST', `${within}auth/${mount}/role/service/secret-id`, {});
-  const secretId = new Secret(secret.data.secret_id);
-  return { auth: appRoleAuth({ roleId: role.data.role_id, secretId, mount, authNamespace }), allow };
+  const identity = { roleId: role.data.role_id, secretId: secret.data.secret_id, mount };
+  const secretId = new Secret(identity.secretId);
+  return { auth: appRoleAuth({ ...identity, secretId, authNamespace }), identity, allow };
 }
 
 /** The seeds' policy, the database's own path, and the namespace's leases where they are not the root's. */

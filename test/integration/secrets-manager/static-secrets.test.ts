@@ -58,6 +58,27 @@ describe.each(layouts)('static secrets, layout %s', (layout) => {
     });
   });
 
+  test('init has all at hand that is named, or names all that could not be had', async () => {
+    const manager = ground.manager();
+    await Promise.all([manager.init(), manager.init({ secrets: ['nvidia/api-key', 'shared/plain'] })]);
+    ground.requests.length = 0;
+    await manager.getSecret('nvidia/api-key');
+    expect(ground.requests).toEqual([]);
+    await expect(
+      manager.init({
+        secrets: ['nvidia/api-key', 'nvidia/none', 'elsewhere/x'],
+        dynamicSecrets: ['database/creds/none'],
+      }),
+    ).rejects.toMatchObject({
+      code: 'secrets_manager_not_ready',
+      message:
+        'These secrets could not be had: nvidia/none (vault_not_found), elsewhere/x (vault_denied), database/creds/none (vault_bad_request).',
+    });
+    await expect(manager.init({ signal: AbortSignal.abort(new Error('no longer')) })).rejects.toThrow(
+      'no longer',
+    );
+  });
+
   test('a thousand concurrent cold reads are one request', async () => {
     const manager = ground.manager();
     ground.requests.length = 0;

@@ -3,6 +3,8 @@ import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ulid } from 'ulid';
 import { issueSecret } from '../../../lib/access/issue.ts';
+import { ownLease } from '../../../lib/access/own-lease.ts';
+import { revokeLease } from '../../../lib/access/revoke-lease.ts';
 import { Book } from '../../../lib/agenda/book.ts';
 import { DELIVERIES, ROTATIONS } from '../../../lib/agenda/hint.ts';
 import type { FunctionName } from '../../../lib/host/identities.ts';
@@ -138,8 +140,11 @@ export const SCENARIOS: Readonly<Record<Actor, (world: PolicyWorld, parts: Parts
       const request = { path: 'database/creds/app' };
       parts.recorder.loseAnswerOf = '/agenda/leases/inbox/';
       const issued = await issueSecret(deps, caller, request);
-      await rootBook(world).visit(0, () => ({}));
+      // Its message is not merged yet.
       await issueSecret(deps, caller, { ...request, replaces: issued.leaseId });
+      const entry = await ownLease(deps, caller, (await issueSecret(deps, caller, request)).leaseId);
+      if (entry === undefined) throw new Error('the lease is not its caller’s');
+      await revokeLease(deps, entry);
       parts.recorder.before = async ({ method, path }) => {
         if (method === 'PUT' && path.includes('/inbox/')) throw new VaultError('vault_sealed', 'Away.');
       };

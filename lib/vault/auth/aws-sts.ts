@@ -1,0 +1,108 @@
+import * as z from 'zod';
+import { type AwsCredentials, credentialsFrom } from './aws-credentials.ts';
+
+/** Where to ask AWS who we are, and as whom. */
+export interface StsOptions {
+  /** AWS_REGION: STS of this region is spoken to. Left out, or `aws-global`: the one global endpoint, in us-east-1. */
+  readonly region?: string | undefined;
+  /** AWS_ENDPOINT_URL_STS: another address of STS, such as that of a VPC endpoint. */
+  readonly endpoint?: string | undefined;
+  /** AWS's default chain when left out; any of AWS's own providers will do. Asked at each login. */
+  readonly credentials?: () => Promise<AwsCredentials>;
+}
+
+/** What of them is text. A region becomes a part of a host name. */
+export const stsSchema = z.object({
+  region: z
+    .string()
+    .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'expected the name of a region')
+    .optional(),
+  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+});
+
+/** What STS signs a JWT with. */
+export const SIGNING_ALGORITHMS = ['RS256', 'ES384'] as const;
+export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
+
+/** A signed request, as it may be sent to STS by whoever holds it: for 5 minutes, and from anywhere. */
+export interface SignedStsRequest {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface StsAddress {
+  readonly url: URL;
+  /** What the signature is for. */
+  readonly region: string;
+}
+
+const GLOBAL_HOST = 'sts.amazonaws.com';
+/** The region that the global endpoint takes signatures for (AWS: "AWS STS Regions and endpoints"). */
+const GLOBAL_REGION = 'us-east-1';
+/** Those that are no region: they mean the global endpoint. */
+const NO_REGION = new Set([undefined, '', 'aws-global']);
+
+/** The domains of AWS's partitions, by how their regions begin, as in the SDK's own table. All others: amazonaws.com. */
+const DOMAINS: readonly (readonly [prefix: string, domain: string])[] = [
+  ['cn-', 'amazonaws.com.cn'],
+  ['eusc-', 'amazonaws.eu'],
+  ['us-iso-', 'c2s.ic.gov'],
+  ['us-isob-', 'sc2s.sgov.gov'],
+  ['us-isof-', 'csp.hci.ic.gov'],
+  ['eu-isoe-', 'cloud.adc-e.uk'],
+];
+
+const REGIONAL_HOST = /^sts\.([a-z]+(?:-[a-z]+)+-\d+)\./;
+
+/** Where STS is, and which region a request to it is signed for. A public endpoint says so by its name; of others the region does. */
+export function stsAddress({ region, endpoint }: Pick<StsOptions, 'region' | 'endpoint'>): StsAddress {
+  const named = region === undefined || NO_REGION.has(region) ? undefined : region;
+  if (endpoint === undefined) {
+    if (named === undefined) return { url: new URL(`https://${GLOBAL_HOST}/`), region: GLOBAL_REGION };
+    const domain = DOMAINS.find(([prefix]) => named.startsWith(prefix))?.[1] ?? 'amazonaws.com';
+    return { url: new URL(`https://sts.${named}.${domain}/`), region: named };
+  }
+  const url = new URL(endpoint);
+  if (url.hostname === GLOBAL_HOST) return { url, region: GLOBAL_REGION };
+  return { url, region: REGIONAL_HOST.exec(url.hostname)?.[1] ?? named ?? GLOBAL_REGION };
+}
+
+/** Whether this is the endpoint that knows the oldest actions only. */
+export function isGlobalSts(options: Pick<StsOptions, 'region' | 'endpoint'>): boolean {
+  return stsAddress(options).url.hostname === GLOBAL_HOST;
+}
+
+/** Signs requests for STS as whoever the credentials are. */
+export interface StsSigner {
+  /**
+   * `parameters` with `Action` and `Version`; `headers` are signed too. `now` in milliseconds since the epoch. Throws
+   * `aws_credentials_missing`.
+   */
+  sign(
+    parameters: Readonly<Record<string, string>>,
+    now: number,
+    headers?: Readonly<Record<string, string>>,
+  ): Promise<SignedStsRequest>;
+}
+
+export function createStsSigner(options: StsOptions): StsSigner {
+  const { url, region } = stsAddress(options);
+  // Kept between logins: AWS's chain remembers what it found until that is about to expire.
+  let find = options.credentials;
+  return {
+    sign: async (parameters, now, headers = {}) => {
+      const sdk = await import('./aws-sdk.ts');
+      find ??= sdk.defaultCredentials();
+      const credentials = await credentialsFrom(find);
+      const body = new URLSearchParams({ ...parameters }).toString();
+      const given = {
+        host: url.host,
+        'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
+        ...headers,
+      };
+      const signed = { credentials, region, url, headers: given, body, at: new Date(now) };
+      return { url: url.href, headers: await sdk.signedHeaders(signed), body };
+    },
+  };
+}
