@@ -63,7 +63,7 @@ const settingsSchema = z.strictObject({
     .optional(),
 });
 
-/** Everything that may be set, with what the seeds of a service have in the environment. */
+/** Everything that may be set, with what the services' documents have in the environment. */
 export type SecretsManagerSettings = z.input<typeof settingsSchema>;
 
 export type Configuration = Readonly<ReturnType<typeof withAuthDefaults<z.output<typeof settingsSchema>>>>;

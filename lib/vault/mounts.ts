@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { joinPath, within } from './addressing.ts';
-import { parseAnswer, type Vault } from './client.ts';
+import { parseAnswer, type Vault, type VaultAnswer } from './client.ts';
 import { isVaultError } from './errors.ts';
 
 /** The secrets engine that serves a full path. */
@@ -54,12 +54,7 @@ export class Mounts {
   }
 
   async #read(fullPath: string): Promise<Mount> {
-    const answer = await this.#vault.request({
-      method: 'GET',
-      // A namespace's own endpoint takes paths within it; told the full path it answers 403 (seen on OpenBao 2.7).
-      path: joinPath(this.#authNamespace, 'sys/internal/ui/mounts', within(this.#authNamespace, fullPath)),
-      repeatable: true,
-    });
+    const answer = await this.#answerOf(fullPath);
     const { data } = parseAnswer(mountAnswer, answer, 'reading the mount of a path');
     const mount: Mount = {
       path: this.#fullPathOf(joinPath(data.path), fullPath),
@@ -68,6 +63,25 @@ export class Mounts {
     };
     this.#known.push(mount);
     return mount;
+  }
+
+  /**
+   * A namespace's own endpoint takes paths within it; told the full path it answers 403. It knows nothing of real namespaces under it either,
+   * while the root's knows all, and any token may ask there (all seen on OpenBao 2.7).
+   */
+  async #answerOf(fullPath: string): Promise<VaultAnswer> {
+    const ask = (namespace: string) =>
+      this.#vault.request({
+        method: 'GET',
+        path: joinPath(namespace, 'sys/internal/ui/mounts', within(namespace, fullPath)),
+        repeatable: true,
+      });
+    try {
+      return await ask(this.#authNamespace);
+    } catch (error) {
+      if (this.#authNamespace === '' || !isVaultError(error, 'vault_denied')) throw error;
+      return ask('');
+    }
   }
 
   /** A mount's path is relative to the namespace that was asked, but of a mount in a child namespace it is given from the root. */

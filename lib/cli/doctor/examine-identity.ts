@@ -77,7 +77,7 @@ export async function examineLogin(
   return undefined;
 }
 
-/** A token that was given, and the methods that the seeds do not know: what Vault says to them is passed on. */
+/** A token that was given, and the methods that the services' documents do not know: what Vault says to them is passed on. */
 async function examineOtherLogin(request: DoctorRequest, client: VaultClient, tell: Tell) {
   const { configuration } = request;
   const { authMethod, authNamespace } = configuration;

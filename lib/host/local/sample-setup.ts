@@ -93,7 +93,7 @@ export async function setUpSample(options: SampleOptions): Promise<SampleReport>
   return { steps, applied };
 }
 
-/** The seeds' policies stand as they are; what they lack follows the namespace. */
+/** The services' own policies stand as they are; what they lack follows the namespace. */
 async function samplePolicies(namespace: string, authNamespace: string) {
   const [inference, gateway, database] = await Promise.all([
     readPolicyFile('inference-service'),

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, i
 import * as z from 'zod';
 import type { LeaseEntry } from '../../../lib/leases/entry.ts';
 import { testPostgresLogin } from '../../../lib/rotation/probes/postgres.ts';
+import { VaultError } from '../../../lib/vault/errors.ts';
 import type { Transport, TransportRequest } from '../../../lib/vault/transport.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
 import { liveRoles } from '../../support/world.ts';
@@ -33,7 +34,7 @@ let world: AccessWorld;
 let cluster: AccessCluster;
 let functions: Functions;
 let care: Care;
-/** A service whose own policy allows neither to revoke nor to look up a lease, as in the seeds. */
+/** A service whose own policy allows neither to revoke nor to look up a lease, as in the services' own. */
 let service: Headers;
 let token: Headers;
 
@@ -178,27 +179,40 @@ describe('a revocation', () => {
     expect(await revoke(lease.lease_id)).toMatchObject(unknown);
   });
 
-  it('of a lease that a worker is about to renew is no loss', async () => {
-    const lease = await issued();
-    await entryOf(lease.lease_id);
-    let revoked = 0;
-    const between = openCare(world, {
-      clock: { now: Date.now() + 0.65 * HOUR },
-      transport: (real) => ({
-        exchange: async (request) => {
-          if (isRenewalOf(request, lease.lease_id)) revoked = (await revoke(lease.lease_id)).status;
+  it.each(['and is removed', 'and its removal is lost'])(
+    'of a lease that a worker is about to renew is no loss: it is revoked %s',
+    async (removal) => {
+      const lease = await issued();
+      await entryOf(lease.lease_id);
+      let isRevoked = false;
+      open((real) => ({
+        exchange: (request) => {
+          const isLost = removal.endsWith('lost') && isRevoked && request.path.includes('/inbox/');
+          if (isLost) throw new VaultError('vault_sealed', 'Away.');
+          isRevoked ||= request.path.endsWith('/sys/leases/revoke');
           return real.exchange(request);
         },
         close: () => real.close(),
-      }),
-    });
-    const { visits } = await between.scanAndVisit();
+      }));
+      let revoked = 0;
+      const between = openCare(world, {
+        clock: { now: Date.now() + 0.65 * HOUR },
+        transport: (real) => ({
+          exchange: async (request) => {
+            if (isRenewalOf(request, lease.lease_id)) revoked = (await revoke(lease.lease_id)).status;
+            return real.exchange(request);
+          },
+          close: () => real.close(),
+        }),
+      });
+      const { visits } = await between.scanAndVisit();
 
-    expect([revoked, visits.reduce((sum, { lost }) => sum + lost, 0)]).toEqual([204, 1]);
-    expect(JSON.stringify(between.world.published)).not.toContain(lease.lease_id);
-    await between.world.close();
-    expect(await entryOf(lease.lease_id)).toBeUndefined();
-  });
+      expect([revoked, visits.reduce((sum, { lost }) => sum + lost, 0)]).toEqual([204, 1]);
+      expect(JSON.stringify(between.world.published)).not.toContain(lease.lease_id);
+      await between.world.close();
+      expect(await entryOf(lease.lease_id)).toBeUndefined();
+    },
+  );
 
   it('that the engine cannot make is told, and made as soon as it can', async () => {
     const { request } = admin(inject);

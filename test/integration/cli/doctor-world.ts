@@ -39,7 +39,7 @@ export interface Run extends Partial<DoctorFlags> {
   readonly now?: () => number;
 }
 
-/** A service as the seeds have it, in a Vault of its own namespace; its mounts begin with VAULT_NAMESPACE. */
+/** A service as its document has it, in a Vault of its own namespace; its mounts begin with VAULT_NAMESPACE. */
 export interface DoctorWorld {
   readonly admin: Admin;
   /** Where it logs in and has its policies. */
@@ -67,7 +67,7 @@ const seed = readFileSync(
   'utf8',
 );
 
-/** What the seeds' services ask for. */
+/** What the services ask for. */
 export const USUAL = {
   secret: ['nvidia/api-key', 'shared/token'],
   dynamic: ['inference-service/model-credentials'],

@@ -14,7 +14,7 @@ afterAll(async () => {
 });
 
 describe('a healthy service', () => {
-  it("finds nothing wrong, with the seed's policy word for word", async () => {
+  it("finds nothing wrong, with the service's own policy word for word", async () => {
     const { code, wrong, of, findings } = await world.diagnose(USUAL);
 
     expect([code, wrong]).toEqual([0, []]);

@@ -24,15 +24,15 @@ export interface GroundOptions {
   readonly leaseMaxTtl?: string;
   readonly tokenTtl?: string;
   readonly tokenMaxTtl?: string;
-  /** Whether the service may revoke its leases: the seeds' policies do not say so. */
+  /** Whether the service may revoke its leases: the services' own policies do not say so. */
   readonly mayRevoke?: boolean;
-  /** Whether it may renew them, as the seeds' policies say. */
+  /** Whether it may renew them, as the services' own policies say. */
   readonly mayRenew?: boolean;
   /** A state mount is made, and the service may acknowledge in it as this consumer. */
   readonly consumer?: string;
 }
 
-/** What one service finds: mounts, a database role, a policy like the seeds', an AppRole. */
+/** What one service finds: mounts, a database role, a policy like the services' own, an AppRole. */
 export interface Ground {
   readonly namespace: string;
   readonly authNamespace: string;
@@ -157,7 +157,7 @@ async function prepareLogin(namespace: string, authNamespace: string, options: L
   return { auth: appRoleAuth({ ...identity, secretId, authNamespace }), identity, allow };
 }
 
-/** The seeds' policy, the database's own path, and the namespace's leases where they are not the root's. */
+/** The services' own policy, the database's own path, and the namespace's leases where they are not the root's. */
 function policyOf(prefix: string, { layout, mayRevoke, mayRenew = true }: GroundOptions): string {
   const rule = (path: string, capability: string) => `path "${path}" { capabilities = ["${capability}"] }`;
   const leases = layout === 'namespace' ? `${prefix}sys/leases` : 'sys/leases';

@@ -208,3 +208,18 @@ test('a refused login is counted by method and reason', async () => {
     'vault_auth_failures_total{method="token",reason="vault_denied"} 1',
   );
 });
+
+test('a real namespace under the one where the service logs in', async ({ onTestFinished }) => {
+  const outer = await prepareGround({ layout: 'namespace-auth' }, onTestFinished);
+  const team = `${outer.namespace}/team`;
+  const { request } = admin(inject);
+  await request('POST', `${outer.namespace}/sys/namespaces/team`, {});
+  await request('POST', `${team}/sys/mounts/nvidia`, { type: 'kv', options: { version: '2' } });
+  await request('PUT', `${team}/nvidia/data/api-key`, { data: { key: CANARY } });
+  await request('PUT', `${outer.namespace}/sys/policies/acl/default`, {
+    policy: 'path "team/nvidia/*" { capabilities = ["read"] }',
+  });
+  const manager = outer.manager({ namespace: team });
+  expect((await manager.getSecret('nvidia/api-key', { field: 'key' })).expose()).toBe(CANARY);
+  await expect(manager.getSecret('elsewhere/x')).rejects.toMatchObject({ code: 'vault_denied' });
+});
