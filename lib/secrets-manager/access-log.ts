@@ -1,4 +1,4 @@
-import { ulid } from 'ulid';
+import { randomUUID } from 'node:crypto';
 import { codeOf } from '../errors.ts';
 import type { Audit, AuditInput } from '../telemetry/audit.ts';
 import { correlated, correlationId } from '../telemetry/correlation.ts';
@@ -36,7 +36,15 @@ export class AccessLog {
     path: string,
     work: () => Promise<T & { readonly served: Served }>,
   ): Promise<T & { readonly served: Served }> {
-    return correlated(ulid(), () => this.#asked(kind, path, work));
+    return correlated(randomUUID(), () => this.#asked(kind, path, work));
+  }
+
+  /** One secret that was answered from the cache: what `asked` records, at a hundredth of its price, because nothing leaves. */
+  cached(kind: 'static' | 'dynamic', path: string): void {
+    const { metrics, audit, now } = this.#deps;
+    if (audit !== undefined) this.#write(randomUUID(), { action: 'read', path }, { outcome: 'ok' }, now());
+    metrics.increment('vault_secret_requests_total', { path, kind, outcome: 'ok' });
+    metrics.increment('vault_secret_cache_hits_total', { path });
   }
 
   /**
@@ -48,7 +56,7 @@ export class AccessLog {
     work: () => Promise<T>,
     describe: (answer: T) => Accessed = () => ({}),
   ): Promise<T> {
-    const id = correlationId() ?? ulid();
+    const id = correlationId() ?? randomUUID();
     return correlated(id, () => this.#done(id, access, work, describe));
   }
 

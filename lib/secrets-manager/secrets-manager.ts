@@ -144,6 +144,12 @@ export class SecretsManager implements AsyncDisposable {
     if (version !== undefined && generation !== undefined) throw versionAmbiguous();
     const { staticSecrets, accesses } = this.#parts;
     const maxAgeMs = this.#configuration.cacheTtlMs;
+    const isNewest = version === undefined && generation === undefined;
+    const kept = isNewest ? staticSecrets.peek(path, maxAgeMs) : undefined;
+    if (kept !== undefined) {
+      accesses.cached('static', path);
+      return field === undefined ? kept : new Secret(kept.data.get(field));
+    }
     const reading = accesses.asked('static', path, () =>
       generation === undefined
         ? staticSecrets.read(path, { version, maxAgeMs })

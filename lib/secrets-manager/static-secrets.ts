@@ -71,6 +71,11 @@ export class StaticSecrets {
     this.#cache = new SecretCache({ staleMs, absentMs, maxEntries }, deps.now, deps.random);
   }
 
+  /** The newest version as it is kept, if it is no older than that. */
+  peek(path: string, maxAgeMs: number): StaticSecret | undefined {
+    return this.#cache.peek(path, maxAgeMs)?.secret;
+  }
+
   /**
    * Throws VaultError: `vault_not_found`, `vault_denied`, `vault_bad_request` for a path that is not in KV, and what
    * happens on the way there.

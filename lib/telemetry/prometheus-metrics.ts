@@ -33,6 +33,8 @@ export function createPrometheusMetrics(options: PrometheusOptions = {}): Promet
     else histograms.set(name, new Histogram({ ...settings, buckets: [...(definition.buckets ?? [])] }));
   }
 
+  /** Counted before, under labels that were taken as they are; so it is bounded as the labels are. */
+  const series = new Map<string, ReturnType<Counter['labels']>>();
   const startAtZero = (series: readonly KnownSeries[]) => {
     for (const { name, labels } of series) counters.get(name)?.inc(limited(name, labels), 0);
   };
@@ -41,9 +43,16 @@ export function createPrometheusMetrics(options: PrometheusOptions = {}): Promet
   return {
     increment(name: MetricName, labels: Labels, by = 1) {
       if (!isIncrement(by)) return;
+      const declared = definitions.get(name)?.labels ?? [];
+      const key = [name, ...declared.map((label) => labels[label])].join('\n');
+      const known = series.get(key);
+      if (known !== undefined) return known.inc(by);
       const counted = limited(name, labels);
       startAtZero(seriesBeside(exporter, name, counted));
-      counters.get(name)?.inc(counted, by);
+      const counter = counters.get(name)?.labels(counted);
+      counter?.inc(by);
+      const isAsGiven = declared.every((label) => counted[label] === labels[label]);
+      if (counter !== undefined && isAsGiven) series.set(key, counter);
     },
     observe(name: MetricName, value: number, labels: Labels = {}) {
       if (isMeasurement(value)) histograms.get(name)?.observe(limited(name, labels), value);

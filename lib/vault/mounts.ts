@@ -30,6 +30,7 @@ export class Mounts {
   readonly #authNamespace: string;
   readonly #known: Mount[];
   readonly #pending = new Map<string, Promise<Mount>>();
+  readonly #folders = new Map<string, Promise<Mount>>();
 
   /** `known` may be shared by several readers: a mount is the same for all. */
   constructor(vault: Vault, authNamespace = '', known: Mount[] = []) {
@@ -40,17 +41,31 @@ export class Mounts {
 
   /** The mount that serves `fullPath`. Throws `vault_denied` when the token has no rule under it, or there is none. */
   async find(fullPath: string): Promise<Mount> {
-    const known = this.#known.find(
-      (mount) => fullPath === mount.path || fullPath.startsWith(`${mount.path}/`),
-    );
+    const known = this.#knownOf(fullPath);
+    if (known !== undefined) return known;
     // Many who ask for a cold path at once need one request, not one each.
-    return known ?? this.#pending.get(fullPath) ?? this.#ask(fullPath);
-  }
-
-  #ask(fullPath: string): Promise<Mount> {
-    const asking = this.#read(fullPath).finally(() => this.#pending.delete(fullPath));
+    const pending = this.#pending.get(fullPath);
+    if (pending !== undefined) return pending;
+    const asking = this.#ask(fullPath).finally(() => this.#pending.delete(fullPath));
     this.#pending.set(fullPath, asking);
     return asking;
+  }
+
+  #knownOf(fullPath: string): Mount | undefined {
+    return this.#known.find((mount) => fullPath === mount.path || fullPath.startsWith(`${mount.path}/`));
+  }
+
+  /** Paths of one folder are likely of one mount: whoever comes second waits for the first, and asks only if that did not help. */
+  async #ask(fullPath: string): Promise<Mount> {
+    const folder = fullPath.slice(0, Math.max(0, fullPath.lastIndexOf('/')));
+    const first = this.#folders.get(folder);
+    if (first === undefined) {
+      const reading = this.#read(fullPath).finally(() => this.#folders.delete(folder));
+      this.#folders.set(folder, reading);
+      return reading;
+    }
+    await first.catch(() => undefined);
+    return this.#knownOf(fullPath) ?? this.#read(fullPath);
   }
 
   async #read(fullPath: string): Promise<Mount> {

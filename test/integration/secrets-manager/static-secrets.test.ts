@@ -79,6 +79,21 @@ describe.each(layouts)('static secrets, layout %s', (layout) => {
     );
   });
 
+  test('twenty cold paths at once look up their mount once; a refused one does not harm the others', async () => {
+    const paths = Array.from({ length: 20 }, (_, index) => `nvidia/of-many-${index}`);
+    await Promise.all(paths.map((path) => put(path.replace('/', '/data/'), { key: path })));
+    const manager = ground.manager();
+    ground.requests.length = 0;
+    const refused = expect(manager.getSecret('elsewhere/x')).rejects.toMatchObject({ code: 'vault_denied' });
+    const secrets = await Promise.all(paths.map((path) => manager.getSecret(path)));
+    expect(secrets.map(({ data }) => data.get('key'))).toEqual(paths);
+    await refused;
+    const lookups = ground.requests.filter(
+      ({ path }) => path.includes('internal/ui/mounts') && path.includes('nvidia'),
+    );
+    expect(lookups).toHaveLength(1);
+  });
+
   test('a thousand concurrent cold reads are one request', async () => {
     const manager = ground.manager();
     ground.requests.length = 0;
