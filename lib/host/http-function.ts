@@ -2,6 +2,7 @@ import httpRouter, { type Method } from '@middy/http-router';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import * as z from 'zod';
 import { type Problem, problemOf, RequestError } from '../access/problem.ts';
+import { correlated } from '../telemetry/correlation.ts';
 import type { Logger } from '../telemetry/log.ts';
 import { checkPathLength, unrouted } from './route-table.ts';
 
@@ -75,7 +76,7 @@ export function httpRoute(
     const request = requestIn(event);
     try {
       if (Buffer.byteLength(request.body ?? '') > LARGEST_BODY_BYTES) throw tooLarge();
-      const answer = await handle(request);
+      const answer = await correlated(request.requestId, () => handle(request));
       onAnswer({ request, status: answer.status });
       return answerOf(answer, request.requestId);
     } catch (error) {

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { problemOf, RequestError } from '../../access/problem.ts';
-import { correlated } from '../../telemetry/correlation.ts';
 import { problemAnswer } from '../http-function.ts';
 import { unrouted } from '../route-table.ts';
 
@@ -67,7 +66,7 @@ async function answer(
         method === asked && (event.rawPath === prefix || event.rawPath.startsWith(`${prefix}/`)),
     );
     if (route === undefined) throw unrouted({ method: asked, path: event.rawPath });
-    send(response, await correlated(requestId, () => route.handler(event)));
+    send(response, await route.handler(event));
   } catch (error) {
     send(response, problemAnswer(problemOf(error), requestId));
   }
