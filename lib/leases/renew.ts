@@ -210,10 +210,10 @@ async function renewalOf(
     return { ...(await granted(deps, entry)), unanswered: false };
   } catch (error) {
     if (isVaultItself(error)) return undefined;
+    deps.metrics.increment('vault_lease_renewal_errors_total', { reason: codeOf(error) });
     if (isVaultError(error, 'vault_lease_not_found', 'vault_unknown_accessor', 'vault_lease_irrevocable')) {
       return { kind: 'lost', unanswered: false };
     }
-    deps.metrics.increment('vault_lease_renewal_errors_total', { reason: codeOf(error) });
     if (isVaultError(error, 'vault_lease_not_renewable')) return { kind: 'not-renewable', unanswered: false };
     if (isVaultError(error)) return { kind: 'failed', unanswered: isVaultError(error, 'vault_timeout') };
     throw error;

@@ -98,7 +98,7 @@ async function eventOf(request: IncomingMessage, requestId: string): Promise<API
     rawPath: path,
     rawQueryString: query,
     headers,
-    queryStringParameters: Object.fromEntries(new URLSearchParams(query)),
+    queryStringParameters: parametersIn(query),
     requestContext: {
       accountId: '000000000000',
       apiId: 'local',
@@ -120,6 +120,12 @@ async function eventOf(request: IncomingMessage, requestId: string): Promise<API
     ...(body === undefined ? {} : { body }),
     isBase64Encoded: false,
   };
+}
+
+/** One that is given several times is all of them, with commas between. */
+function parametersIn(query: string): Record<string, string> {
+  const given = new URLSearchParams(query);
+  return Object.fromEntries([...given.keys()].map((name) => [name, given.getAll(name).join(',')]));
 }
 
 function pathOf(target: string): string {

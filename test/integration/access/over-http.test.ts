@@ -126,6 +126,11 @@ it('serves schemas to whoever asks, without Vault', async () => {
   expect(asked).toEqual([]);
 });
 
+it('takes a parameter that is given twice for neither of both, as API Gateway does', async () => {
+  const answer = await fetch(`${host.address}/v1/managed?removed=true&removed=false`, { headers: own() });
+  expect(await answer.json()).toMatchObject({ status: 400, code: 'parameter_invalid' });
+});
+
 it('serves its metrics', async () => {
   await fetch(`${host.address}/v1/secrets/app/deep/static`, { headers: own() });
 
@@ -139,6 +144,14 @@ describe('what is refused', () => {
     expect([answer.status, answer.headers.get('content-type')]).toEqual([404, 'application/problem+json']);
     expect(await answer.json()).toMatchObject({ code: 'route_unknown' });
     expect(asked).toEqual([]);
+  });
+
+  it('a method of its own routes that they do not know', async () => {
+    const answer = await fetch(`${host.address}/metrics`, { method: 'DELETE' });
+    expect([answer.status, answer.headers.get('allow'), answer.headers.get('x-frame-options')]).toEqual([
+      ...[405, 'GET', 'DENY'],
+    ]);
+    expect((await fetch(`${host.address}/healthz/deeper`)).status).toBe(404);
   });
 
   it('a body of more than 64 KiB, small or large beyond it', async () => {
