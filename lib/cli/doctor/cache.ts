@@ -74,7 +74,7 @@ function medianInterval(times: readonly number[]): number {
 export function judgeCacheMetrics(): Finding {
   return unknown(
     CHECKS.cacheMetrics,
-    'the counters are in the service: vault_secret_cache_hits_total / vault_secret_requests_total. A low share in steady use means that cacheTtlMs is too short or maxEntries too small; what the process takes of the memory is process_resident_memory_bytes',
+    'the counters are in the service: vault_secret_cache_hits_total / vault_secret_requests_total. A low share in steady use means that cacheTtlMs is too short or maxEntries too small; what the process takes of the memory the platform tells: kubectl top pod',
     [
       `promtool query instant http://prometheus:9090 'sum(rate(vault_secret_cache_hits_total[1h])) / sum(rate(vault_secret_requests_total[1h]))'`,
     ],
