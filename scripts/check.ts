@@ -25,6 +25,8 @@ interface Counts {
 interface Outcome extends Counts {
   /** What failed, in a few lines each: it comes first, for whoever sees only the beginning of a long output. */
   readonly failures: readonly string[];
+  /** The files that took longest, for whoever wants the whole to be faster. */
+  readonly slowest: readonly string[];
 }
 
 const root = path.dirname(import.meta.dirname);
@@ -63,6 +65,8 @@ const countsSchema = z.object({
     z.object({
       name: z.string(),
       status: z.string(),
+      startTime: z.number(),
+      endTime: z.number(),
       message: z.string().default(''),
       assertionResults: z.array(
         z.object({
@@ -112,6 +116,7 @@ async function run(step: Step): Promise<Outcome> {
   const skipped = outcome.skipped > 0 ? `, ${outcome.skipped} skipped` : '';
   const counts = step.countsFile ? `: ${outcome.passed} passed, ${outcome.failed} failed${skipped}` : '';
   console.log(`${outcome.failed > 0 ? 'FAILED' : 'ok    '} ${step.name}${counts} (${seconds} s)`);
+  if (outcome.slowest.length > 0) console.log(`       longest: ${outcome.slowest.join(', ')}`);
   for (const failure of outcome.failures) console.log(failure);
   if (outcome.failed > 0) console.log(output.trimEnd());
   return outcome;
@@ -126,10 +131,28 @@ function judge(step: Step, code: number): Outcome {
       failed: code === 0 && !step.countsFile ? 0 : 1,
       skipped: 0,
       failures: [],
+      slowest: [],
     };
   const failed = code !== 0 && counts.numFailedTests === 0 ? 1 : counts.numFailedTests;
   const skipped = counts.numPendingTests + counts.numTodoTests;
-  return { passed: counts.numPassedTests, failed, skipped, failures: failuresIn(counts) };
+  return {
+    passed: counts.numPassedTests,
+    failed,
+    skipped,
+    failures: failuresIn(counts),
+    slowest: slowestIn(counts),
+  };
+}
+
+const SLOWEST = 8;
+
+function slowestIn({ testResults }: z.infer<typeof countsSchema>): string[] {
+  const timed = testResults.map(({ name, startTime, endTime }) => ({
+    seconds: (endTime - startTime) / 1_000,
+    file: path.relative(root, name),
+  }));
+  const ordered = timed.toSorted((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
+  return ordered.map(({ seconds, file }) => `${file} ${seconds.toFixed(0)} s`);
 }
 
 function failuresIn(counts: z.infer<typeof countsSchema>): string[] {

@@ -124,7 +124,7 @@ function parameters(port: number, fsync: boolean): string[] {
     port: String(port),
     listen_addresses: HOST,
     unix_socket_directories: '',
-    max_connections: '200',
+    max_connections: '500',
     ...(!fsync && { fsync: 'off', full_page_writes: 'off' }),
   };
   return Object.entries(clusters).flatMap(([name, value]) => ['-c', `${name}=${value}`]);

@@ -138,7 +138,8 @@ export function describeIdentity(world: () => DoctorWorld): void {
         ...USUAL,
         env: { VAULT_TOKEN: world().admin.rootToken, VAULT_AUTH_NAMESPACE: '' },
       });
-      expect(wrong).toEqual(['token']);
+      // At the root nothing begins with VAULT_NAMESPACE: a root token sees that as soon as there are mounts of others.
+      expect(wrong).toContain('token');
       expect(of('token').what).toContain('a root token');
       expect(of('service-account-token').verdict).toBe('unknown');
     });

@@ -137,6 +137,7 @@ describe('the package, made without account and network', () => {
     expect(routes.toSorted()).toEqual([
       'DELETE /v1/managed/{name}',
       'DELETE /v1/subscriptions/{id}',
+      'GET /openapi.json',
       'GET /v1/managed',
       'GET /v1/managed/{name}',
       'GET /v1/schemas',
@@ -147,6 +148,9 @@ describe('the package, made without account and network', () => {
       'GET /v1/subscriptions/{id}/notices',
       'PATCH /v1/subscriptions/{id}',
       'POST /v1/leases',
+      'POST /v1/leases/batch',
+      'POST /v1/leases/renew',
+      'POST /v1/leases/revoke',
       'POST /v1/managed/{name}/pause',
       'POST /v1/managed/{name}/resume',
       'POST /v1/managed/{name}/rotate',
