@@ -212,7 +212,7 @@ describe('PostgreSQL', () => {
       ('listen_addresses', 'unix_socket_directories', 'password_encryption', 'max_connections') ORDER BY name`;
     expect(await queries(server, settings)).toEqual([
       { name: 'listen_addresses', setting: '127.0.0.1' },
-      { name: 'max_connections', setting: '200' },
+      { name: 'max_connections', setting: '500' },
       { name: 'password_encryption', setting: 'scram-sha-256' },
       { name: 'unix_socket_directories', setting: '' },
     ]);
