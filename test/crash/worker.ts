@@ -1,6 +1,8 @@
 import { appendFileSync } from 'node:fs';
 import * as z from 'zod';
 import { issueSecret } from '../../lib/access/issue.ts';
+import { ownLease } from '../../lib/access/own-lease.ts';
+import { revokeLease } from '../../lib/access/revoke-lease.ts';
 import type { Bus } from '../../lib/bus/bus.ts';
 import { outcomeSchema } from '../../lib/bus/events.ts';
 import { workOnDue } from '../../lib/notices/due.ts';
@@ -29,6 +31,7 @@ const jobSchema = z.object({
   job: z.union([
     z.object({ kind: z.literal('rotate'), name: z.string() }),
     z.object({ kind: z.literal('issue'), token: z.string() }),
+    z.object({ kind: z.literal('revoke'), token: z.string(), leaseId: z.string() }),
     z.object({ kind: z.literal('record'), event: outcomeSchema }),
     z.object({ kind: z.literal('deliver') }),
   ]),
@@ -65,19 +68,22 @@ if (job.kind === 'rotate') {
   await notify(job);
 } else {
   const vault = new VaultSession({ client: world.client, method: tokenAuth(new Secret(job.token)) });
-  await issueSecret(
-    {
-      vault: world.vault,
-      book: world.leases,
-      policy: { scanIntervalMs: 1_000, lookAheadMs: 2_000 },
-      namespace: described.namespace,
-      authNamespace: '',
-      replaceGraceMs: 1_000,
-      now: world.now,
-    },
-    { vault, name: 'crash-test', who: {} },
-    { path: 'database/creds/app' },
-  );
+  const caller = { vault, name: 'crash-test', who: {} };
+  const deps = {
+    vault: world.vault,
+    book: world.leases,
+    policy: { scanIntervalMs: 1_000, lookAheadMs: 2_000 },
+    namespace: described.namespace,
+    authNamespace: '',
+    replaceGraceMs: 1_000,
+    now: world.now,
+  };
+  if (job.kind === 'issue') await issueSecret(deps, caller, { path: 'database/creds/app' });
+  else {
+    const entry = await ownLease(deps, caller, job.leaseId);
+    if (entry === undefined) throw new Error('The lease is not known as the caller’s own.');
+    await revokeLease(deps, entry);
+  }
 }
 await world.close();
 console.log(JSON.stringify(killSwitch.labels));
