@@ -61,7 +61,7 @@ export function createTransport(options: TransportOptions): Transport {
   return {
     exchange: async (request) => {
       if (underWay === 0 && now() - usedAt >= KEEP_ALIVE_MS) {
-        void pool.destroy();
+        void pool.destroy().catch(() => {});
         pool = openPool(options);
       }
       underWay += 1;
