@@ -165,8 +165,8 @@ async function layDatabase(server: OwnServer): Promise<void> {
     db_name: 'gateway',
     creation_statements: `CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}'`,
     revocation_statements: 'DROP ROLE IF EXISTS "{{name}}"',
-    default_ttl: '4s',
-    max_ttl: '9s',
+    default_ttl: '6s',
+    max_ttl: '11s',
   });
 }
 
