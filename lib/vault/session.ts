@@ -89,9 +89,12 @@ export class VaultSession implements Vault {
 
   /** The token in use, made or renewed first if it must be. Throws what the auth method throws. */
   async held(): Promise<HeldToken> {
-    const held = this.#held;
-    if (held === undefined) return this.#single(() => this.#login());
-    if (this.#mayLook() && (await this.#isReplaced(held))) return this.#single(() => this.#replace(held));
+    const found = this.#held;
+    if (found === undefined) return this.#single(() => this.#login());
+    const isReplaced = this.#mayLook() && (await this.#isReplaced(found));
+    // Looking took time: another request may have seen to the token meanwhile.
+    const held = this.#held ?? found;
+    if (isReplaced && held === found) return this.#single(() => this.#replace(held));
     const life = (this.now() - held.issuedAt) / (held.expiresAt - held.issuedAt);
     if (life >= REPLACE_AT) return this.#single(() => this.#replace(held));
     if (life >= RENEW_AT && held.renewable && this.now() >= this.#renewAgainAt) {

@@ -29,16 +29,16 @@ test.concurrent('the token reaches its max TTL: a new login, and the leases of t
 test.concurrent('an idle manager keeps its token alive for the sake of its leases', async ({
   onTestFinished,
 }) => {
-  const ground = await prepareGround({ leaseTtl: '1h', tokenTtl: '3s' }, onTestFinished);
+  const ground = await prepareGround({ leaseTtl: '1h', tokenTtl: '6s' }, onTestFinished);
   const manager = ground.manager();
   const secret = await manager.getDynamicSecret(PATH);
   const renewals = () => ground.requests.filter(({ path }) => path.endsWith('renew-self')).length;
-  await until(() => renewals() >= 4, 20_000);
+  await until(() => renewals() >= 2, 20_000);
   expect(await whoAmI(secret)).toBe(secret.data.get('username'));
 });
 
 test.concurrent('while logging in fails, the old token serves to its end', async ({ onTestFinished }) => {
-  const ground = await prepareGround({ tokenTtl: '8s', tokenMaxTtl: '8s' }, onTestFinished);
+  const ground = await prepareGround({ tokenTtl: '12s', tokenMaxTtl: '12s' }, onTestFinished);
   let failures = 0;
   let locked = false;
   const manager = ground.manager({
