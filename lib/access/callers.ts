@@ -1,7 +1,8 @@
 import { codeOf } from '../errors.ts';
 import { type AuditInput, whoIs } from '../telemetry/audit.ts';
 import type { Metrics } from '../telemetry/metrics.ts';
-import { type AuthMethod, loginAt } from '../vault/auth/login.ts';
+import { jwtAuth } from '../vault/auth/jwt.ts';
+import type { AuthMethod } from '../vault/auth/login.ts';
 import { tokenAuth } from '../vault/auth/token.ts';
 import type { VaultClient } from '../vault/client.ts';
 import { isTransient, isVaultError } from '../vault/errors.ts';
@@ -141,11 +142,9 @@ export class Callers {
   #methodOf(proof: ResolvedProof): AuthMethod {
     const { authNamespace } = this.#options;
     if (proof.kind === 'token') return tokenAuth(proof.token, authNamespace);
-    const { mount, role, jwt } = proof;
-    return {
-      name: mount,
-      login: (client) => loginAt(client, authNamespace, mount, { role, jwt: jwt.expose() }),
-    };
+    const { mount, role } = proof;
+    const jwt = async () => proof.jwt.expose();
+    return { ...jwtAuth({ role, jwt, mount, authNamespace }), name: mount };
   }
 
   #resolved(proof: CallerProof): ResolvedProof {

@@ -6,7 +6,7 @@ import { appRoleAuth } from '../vault/auth/approle.ts';
 import { awsIamAuth } from '../vault/auth/aws-iam.ts';
 import { readAwsParameter } from '../vault/auth/aws-parameter.ts';
 import { awsWebIdentityAuth } from '../vault/auth/aws-web-identity.ts';
-import { readCredentialFile } from '../vault/auth/credential-file.ts';
+import { jwtInFile } from '../vault/auth/credential-file.ts';
 import { jwtAuth } from '../vault/auth/jwt.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
@@ -34,9 +34,9 @@ export function identityOf(config: Config, name: FunctionName): AuthMethod {
     case 'token':
       return tokenAuth(new Secret(auth.token), authNamespace);
     case 'kubernetes':
-      return kubernetesAuth({ ...roleOf(config, auth, name), jwt: jwtIn(auth.jwtFile) });
+      return kubernetesAuth({ ...roleOf(config, auth, name), jwt: jwtInFile(auth.jwtFile) });
     case 'jwt':
-      return jwtAuth({ ...roleOf(config, auth, name), jwt: jwtIn(auth.jwtFile) });
+      return jwtAuth({ ...roleOf(config, auth, name), jwt: jwtInFile(auth.jwtFile) });
     case 'aws-iam': {
       const server = auth.serverId === undefined ? {} : { serverId: auth.serverId };
       return awsIamAuth({ ...roleOf(config, auth, name), ...auth.sts, ...server });
@@ -66,11 +66,6 @@ function roleOf(
   name: FunctionName,
 ) {
   return { role: `${auth.rolePrefix}${name}`, mount: auth.mount, authNamespace };
-}
-
-/** Read at every login: whoever issues it replaces it. */
-function jwtIn(file: string): () => Promise<string> {
-  return async () => (await readCredentialFile(file, 'JWT')).expose();
 }
 
 type AppRole = z.infer<typeof appRoleSchema>;

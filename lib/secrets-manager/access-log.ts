@@ -41,10 +41,9 @@ export class AccessLog {
 
   /** One secret that was answered from the cache: what `asked` records, at a hundredth of its price, because nothing leaves. */
   cached(kind: 'static' | 'dynamic', path: string): void {
-    const { metrics, audit, now } = this.#deps;
+    const { audit, now } = this.#deps;
     if (audit !== undefined) this.#write(randomUUID(), { action: 'read', path }, { outcome: 'ok' }, now());
-    metrics.increment('vault_secret_requests_total', { path, kind, outcome: 'ok' });
-    metrics.increment('vault_secret_cache_hits_total', { path });
+    this.#count(kind, path, 'cache');
   }
 
   /**
@@ -65,17 +64,21 @@ export class AccessLog {
     path: string,
     work: () => Promise<T & { readonly served: Served }>,
   ): Promise<T & { readonly served: Served }> {
-    const { metrics } = this.#deps;
     try {
       const answer = await this.done({ action: 'read', path }, work, (it) => it);
-      const outcome = answer.served === 'stale' ? 'stale' : 'ok';
-      metrics.increment('vault_secret_requests_total', { path, kind, outcome });
-      if (answer.served !== 'load') metrics.increment('vault_secret_cache_hits_total', { path });
+      this.#count(kind, path, answer.served);
       return answer;
     } catch (error) {
-      metrics.increment('vault_secret_requests_total', { path, kind, outcome: outcomeOf(error) });
+      this.#deps.metrics.increment('vault_secret_requests_total', { path, kind, outcome: outcomeOf(error) });
       throw error;
     }
+  }
+
+  #count(kind: 'static' | 'dynamic', path: string, served: Served): void {
+    const { metrics } = this.#deps;
+    const outcome = served === 'stale' ? 'stale' : 'ok';
+    metrics.increment('vault_secret_requests_total', { path, kind, outcome });
+    if (served !== 'load') metrics.increment('vault_secret_cache_hits_total', { path });
   }
 
   async #done<T>(

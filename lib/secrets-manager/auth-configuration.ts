@@ -6,7 +6,7 @@ import { awsIamAuth } from '../vault/auth/aws-iam.ts';
 import { isGlobalSts, SIGNING_ALGORITHMS, type StsOptions, stsSchema } from '../vault/auth/aws-sts.ts';
 import { awsWebIdentityAuth } from '../vault/auth/aws-web-identity.ts';
 import { certAuth } from '../vault/auth/cert.ts';
-import { readCredentialFile } from '../vault/auth/credential-file.ts';
+import { jwtInFile, readCredentialFile } from '../vault/auth/credential-file.ts';
 import { jwtAuth } from '../vault/auth/jwt.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
@@ -128,10 +128,8 @@ export function authMethodOf(configuration: AuthConfiguration): AuthMethod {
   switch (authMethod) {
     case 'kubernetes':
       return kubernetesAuth({ ...at, role, jwt: () => readServiceAccountToken(configuration) });
-    case 'jwt': {
-      const file = needed('jwtFile');
-      return jwtAuth({ ...at, role, jwt: async () => (await readCredentialFile(file, 'JWT')).expose() });
-    }
+    case 'jwt':
+      return jwtAuth({ ...at, role, jwt: jwtInFile(needed('jwtFile')) });
     case 'approle':
       return appRoleAuth({ ...at, roleId: needed('roleId'), secretId: secretIdOf(configuration) });
     case 'aws-iam': {

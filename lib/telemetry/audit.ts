@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
+import type { TokenHolder } from '../vault/token-holder.ts';
 import type { Logger } from './log.ts';
 
 /** Hex digits of a lease hash: 64 bits, enough to tell 100,000 leases apart (odds of one clash about 3 in 10 billion). */
@@ -42,12 +43,7 @@ const auditInputSchema = accessSchema.extend({
 export type AuditInput = z.input<typeof auditInputSchema>;
 
 /** Who holds a token, in the words of an audit line. */
-export function whoIs(holder: {
-  readonly displayName?: string;
-  readonly entityId?: string;
-  readonly role?: string;
-  readonly serviceAccount?: string;
-}): AuditInput['who'] {
+export function whoIs(holder: TokenHolder): AuditInput['who'] {
   const { displayName, entityId, role, serviceAccount } = holder;
   return {
     ...(entityId === undefined ? {} : { entity: entityId }),

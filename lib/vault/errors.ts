@@ -4,26 +4,28 @@ import { type ErrorDetails, LeasekeeperError } from '../errors.ts';
  * What went wrong between us and Vault. Decide by these, never by text: the text is matched once, in `refusalOf`.
  * Sources: Vault's HTTP API status codes, and the answers seen on OpenBao 2.7 and Vault 1.21.
  */
-export type VaultErrorCode =
-  | 'vault_unreachable'
-  | 'vault_timeout'
-  | 'vault_sealed'
-  | 'vault_standby'
-  | 'vault_unavailable'
-  | 'vault_rate_limited'
-  | 'vault_lease_quota_exceeded'
-  | 'vault_denied'
-  | 'vault_not_found'
-  | 'vault_bad_request'
-  | 'vault_cas_mismatch'
-  | 'vault_entry_too_large'
-  | 'vault_lease_not_found'
-  | 'vault_lease_not_renewable'
-  | 'vault_lease_irrevocable'
-  | 'vault_renew_failed'
-  | 'vault_revoke_failed'
-  | 'vault_unknown_accessor'
-  | 'vault_invalid_answer';
+export const VAULT_ERROR_CODES = [
+  'vault_unreachable',
+  'vault_timeout',
+  'vault_sealed',
+  'vault_standby',
+  'vault_unavailable',
+  'vault_rate_limited',
+  'vault_lease_quota_exceeded',
+  'vault_denied',
+  'vault_not_found',
+  'vault_bad_request',
+  'vault_cas_mismatch',
+  'vault_entry_too_large',
+  'vault_lease_not_found',
+  'vault_lease_not_renewable',
+  'vault_lease_irrevocable',
+  'vault_renew_failed',
+  'vault_revoke_failed',
+  'vault_unknown_accessor',
+  'vault_invalid_answer',
+] as const;
+export type VaultErrorCode = (typeof VAULT_ERROR_CODES)[number];
 
 /** Whether Vault may have carried the request out: a request that may have is repeated only when repeating is harmless. */
 export type Processed = 'no' | 'maybe';

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { joinPath, within } from './addressing.ts';
 import { parseAnswer, type Vault, type VaultAnswer } from './client.ts';
 import { isVaultError } from './errors.ts';
+import { visibleMounts } from './visible-mounts.ts';
 
 /** The secrets engine that serves a full path. */
 export interface Mount {
@@ -115,16 +116,6 @@ export async function tokenNamespaceOf(
   authNamespace: string,
 ): Promise<string> {
   if (namespace === authNamespace || namespace === '') return authNamespace;
-  try {
-    await vault.request({
-      method: 'GET',
-      path: joinPath(namespace, 'sys/internal/ui/mounts'),
-      repeatable: true,
-    });
-    return namespace;
-  } catch (error) {
-    // Where it is only a prefix there is no such endpoint: 404 for root, 403 for anyone else.
-    if (isVaultError(error, 'vault_denied', 'vault_not_found')) return authNamespace;
-    throw error;
-  }
+  // Where it is only a prefix there is nothing that could list mounts.
+  return (await visibleMounts(vault, namespace)) === undefined ? authNamespace : namespace;
 }

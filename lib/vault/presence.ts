@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { joinPath } from './addressing.ts';
+import { joinPath, within } from './addressing.ts';
 import { parseAnswer, type Vault, type VaultAnswer } from './client.ts';
 import { isVaultError } from './errors.ts';
 import type { Mount } from './mounts.ts';
@@ -32,7 +32,7 @@ const MISSING: Presence = { state: 'missing', version: 0, writtenAt: [] };
 /** Where a KV secret is read: KV v2 puts `data` or `metadata` after the mount. */
 export function kvPath(mount: Mount, fullPath: string, kind: 'data' | 'metadata' = 'data'): string {
   if (mount.kvVersion !== 2) return fullPath;
-  return joinPath(mount.path, kind, fullPath.slice(mount.path.length + 1));
+  return joinPath(mount.path, kind, within(mount.path, fullPath));
 }
 
 /**

@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import { joinPath } from './addressing.ts';
+import { joinPath, within } from './addressing.ts';
 import { parseAnswer, type Vault, type VaultAnswer, type VaultRequest } from './client.ts';
 import { VaultError } from './errors.ts';
 import { KvStore } from './kv-store.ts';
@@ -53,8 +53,7 @@ export async function readStatic(
       },
     );
   }
-  if (mount.kvVersion === 2)
-    return readKvV2(vault, mount.path, fullPath.slice(mount.path.length + 1), options);
+  if (mount.kvVersion === 2) return readKvV2(vault, mount.path, within(mount.path, fullPath), options);
   if (options.version !== undefined) {
     throw new VaultError('vault_bad_request', `${fullPath} is in KV v1, which keeps no versions.`, {
       hint: 'Leave the version out, or upgrade the mount to KV v2.',

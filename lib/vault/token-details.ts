@@ -1,6 +1,6 @@
 import * as z from 'zod';
-import { joinPath } from './addressing.ts';
 import { parseAnswer, type Vault } from './client.ts';
+import { askOfSelf } from './tokens.ts';
 
 /** What a token may know of itself, beyond what keeping it needs. Times in seconds. */
 export interface TokenDetails {
@@ -39,11 +39,7 @@ const answerSchema = z.object({
 
 /** `auth/token/lookup-self` in full. Throws `vault_denied` for a token that is gone, or may not ask (it lacks the policy `default`). */
 export async function readTokenDetails(vault: Vault, authNamespace: string): Promise<TokenDetails> {
-  const answer = await vault.request({
-    method: 'GET',
-    path: joinPath(authNamespace, 'auth/token/lookup-self'),
-    repeatable: true,
-  });
+  const answer = await askOfSelf(vault, authNamespace);
   const { data } = parseAnswer(answerSchema, answer, 'looking up our own token');
   return {
     policies: [...new Set([...(data.policies ?? []), ...(data.identity_policies ?? [])])],

@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import { joinPath } from './addressing.ts';
-import { parseAnswer, type Vault } from './client.ts';
+import { parseAnswer, type Vault, type VaultAnswer } from './client.ts';
 import { isVaultError } from './errors.ts';
 import { holderFields, holderIn, type TokenHolder } from './token-holder.ts';
 
@@ -112,12 +112,16 @@ export async function lookupSelf(
   vault: Vault,
   namespace: string,
 ): Promise<TokenLookup & { accessor: string }> {
-  const answer = await vault.request({
+  return readLookup(await askOfSelf(vault, namespace));
+}
+
+/** The answer to that as Vault gave it, for whoever wants more of it. */
+export function askOfSelf(vault: Vault, namespace: string): Promise<VaultAnswer> {
+  return vault.request({
     method: 'GET',
     path: joinPath(namespace, 'auth/token/lookup-self'),
     repeatable: true,
   });
-  return readLookup(answer);
 }
 
 /** Extends the caller's own token to `incrementSeconds` from now, at most to its max TTL. */
@@ -145,7 +149,7 @@ export async function revokeSelf(vault: Vault, namespace: string): Promise<void>
   });
 }
 
-function readLookup(answer: Parameters<typeof parseAnswer>[1]): TokenLookup & { accessor: string } {
+function readLookup(answer: VaultAnswer): TokenLookup & { accessor: string } {
   const { data } = parseAnswer(lookupAnswer, answer, 'looking up a token');
   return {
     accessor: data.accessor,

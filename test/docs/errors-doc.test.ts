@@ -28,15 +28,15 @@ const LITERAL: readonly RegExp[] = [
 const BY_NAME = /new (?:LeasekeeperError|SetupError|LocalServerError)\(\s*[A-Za-z]/;
 const ANY = /'([a-z][a-z0-9]*(?:_[a-z0-9]+)+)'/g;
 
-/** The union VaultErrorCode. */
-const UNION = { file: 'lib/vault/errors.ts', member: /^ {2}\| '(vault_[a-z_]+)'/gm };
+/** The list VAULT_ERROR_CODES. */
+const LIST = { file: 'lib/vault/errors.ts', member: /^ {2}'(vault_[a-z_]+)',$/gm };
 
 function codesIn(file: string): readonly string[] {
   const source = readProjectFile(file);
   const patterns = [
     ...LITERAL,
     ...(BY_NAME.test(source) ? [ANY] : []),
-    ...(file === UNION.file ? [UNION.member] : []),
+    ...(file === LIST.file ? [LIST.member] : []),
   ];
   return patterns.flatMap((pattern) => [...source.matchAll(pattern)].map(([, code = '']) => code));
 }

@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import { statusOf } from '../../access/problem.ts';
-import type { VaultErrorCode } from '../../vault/errors.ts';
+import { VAULT_ERROR_CODES, type VaultErrorCode } from '../../vault/errors.ts';
 
 /** What one route takes and answers. `openapi.ts` makes a description of it; tests hold every answer against it. */
 export interface Operation {
@@ -79,28 +79,6 @@ const OWN = {
   internal: 500,
 } as const;
 
-const VAULT: readonly VaultErrorCode[] = [
-  'vault_unreachable',
-  'vault_timeout',
-  'vault_sealed',
-  'vault_standby',
-  'vault_unavailable',
-  'vault_rate_limited',
-  'vault_lease_quota_exceeded',
-  'vault_denied',
-  'vault_not_found',
-  'vault_bad_request',
-  'vault_cas_mismatch',
-  'vault_entry_too_large',
-  'vault_lease_not_found',
-  'vault_lease_not_renewable',
-  'vault_lease_irrevocable',
-  'vault_renew_failed',
-  'vault_revoke_failed',
-  'vault_unknown_accessor',
-  'vault_invalid_answer',
-];
-
 export type ProblemCode = keyof typeof OWN | VaultErrorCode;
 
 const isOwn = (code: ProblemCode): code is keyof typeof OWN => code in OWN;
@@ -119,7 +97,7 @@ export const AS_CALLER: readonly ProblemCode[] = [
   'role_missing',
   'auth_mount_not_allowed',
   'caller_rate_exceeded',
-  ...VAULT,
+  ...VAULT_ERROR_CODES,
 ];
 /** Of every route with a body that is read. */
 export const WITH_BODY: readonly ProblemCode[] = [

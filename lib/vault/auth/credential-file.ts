@@ -23,6 +23,11 @@ export async function readCredentialFile(file: string, what: string): Promise<Se
   return new Secret(text);
 }
 
+/** Gives the JWT in a file, as jwt and kubernetes ask for it at each login. Throws as `readCredentialFile`. */
+export function jwtInFile(file: string): () => Promise<string> {
+  return async () => (await readCredentialFile(file, 'JWT')).expose();
+}
+
 function unreadable(file: string, what: string, why: string): LeasekeeperError {
   return new LeasekeeperError('credential_file_unreadable', `No ${what} can be read from ${file} (${why}).`, {
     hint: `Check that the file is there, that this process may read it, and that it holds the ${what} alone.`,

@@ -1,22 +1,10 @@
-import { type AuthMethod, loginAt } from './login.ts';
+import { type JwtAuthOptions, jwtAuth } from './jwt.ts';
+import type { AuthMethod } from './login.ts';
 
-export interface KubernetesAuthOptions {
-  readonly role: string;
-  /** Gives the service account's token; asked at every login, because bound tokens are replaced on disk. */
-  readonly jwt: () => Promise<string>;
-  /** Where the method is mounted. */
-  readonly mount?: string;
-  readonly authNamespace?: string;
-}
+/** `jwt` gives the service account's token; asked at every login, because bound tokens are replaced on disk. */
+export type KubernetesAuthOptions = JwtAuthOptions;
 
-/** Vault's kubernetes auth method. */
+/** Vault's kubernetes auth method: a login as by jwt, but that Vault has the token reviewed by the cluster. */
 export function kubernetesAuth(options: KubernetesAuthOptions): AuthMethod {
-  return {
-    name: 'kubernetes',
-    login: async (client) =>
-      loginAt(client, options.authNamespace ?? '', options.mount ?? 'kubernetes', {
-        role: options.role,
-        jwt: await options.jwt(),
-      }),
-  };
+  return { ...jwtAuth({ mount: 'kubernetes', ...options }), name: 'kubernetes' };
 }
