@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
+import type { AwsOptions } from '../vault/auth/aws-endpoint.ts';
 import {
   isGlobalSts,
   SIGNING_ALGORITHMS,
@@ -21,6 +22,7 @@ export const authVariables = {
   LEASEKEEPER_ROLE_PREFIX: text.default('leasekeeper-'),
   LEASEKEEPER_APPROLE_FILE: text.optional(),
   LEASEKEEPER_APPROLE_PARAMETER: text.optional(),
+  LEASEKEEPER_APPROLE_SECRET: text.optional(),
   LEASEKEEPER_ROLE_ID: text.optional(),
   LEASEKEEPER_SECRET_ID: text.optional(),
   LEASEKEEPER_JWT_FILE: text.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
@@ -30,10 +32,10 @@ export const authVariables = {
   /** Set by AWS Lambda; elsewhere by whoever logs in with AWS. Their form is looked at only where they are used. */
   AWS_REGION: text.optional(),
   AWS_DEFAULT_REGION: text.optional(),
+  AWS_ENDPOINT_URL: text.optional(),
   AWS_ENDPOINT_URL_STS: text.optional(),
-  /** Set by AWS Lambda, and by whoever moves the extension that reads parameters. */
-  AWS_SESSION_TOKEN: text.optional(),
-  PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: z.coerce.number().int().min(1).max(65_535).default(2773),
+  AWS_ENDPOINT_URL_SSM: text.optional(),
+  AWS_ENDPOINT_URL_SECRETS_MANAGER: text.optional(),
 };
 
 const authEnvironment = z.object(authVariables);
@@ -60,10 +62,16 @@ export type AuthConfig =
   | {
       readonly kind: 'approle-parameter';
       readonly mount: string;
-      /** Name of the parameter in AWS Systems Manager that holds the role id and the secret id of this function. */
+      /** Name or ARN of the parameter in AWS Systems Manager that holds the role id and the secret id of this function. */
       readonly parameter: string;
-      readonly extensionPort: number;
-      readonly sessionToken: string;
+      readonly aws: AwsOptions;
+    }
+  | {
+      readonly kind: 'approle-secret';
+      readonly mount: string;
+      /** Name or ARN of the secret in AWS Secrets Manager that holds them. */
+      readonly secret: string;
+      readonly aws: AwsOptions;
     }
   | {
       readonly kind: 'approle-one';
@@ -126,21 +134,39 @@ function appRoleOf(env: AuthEnvironment): AuthConfig {
       kind: 'approle-parameter',
       mount,
       parameter: env.LEASEKEEPER_APPROLE_PARAMETER,
-      extensionPort: env.PARAMETERS_SECRETS_EXTENSION_HTTP_PORT,
-      sessionToken: needed(env, 'AWS_SESSION_TOKEN'),
+      aws: awsOf(env, 'AWS_ENDPOINT_URL_SSM'),
+    };
+  }
+  if (env.LEASEKEEPER_APPROLE_SECRET !== undefined) {
+    return {
+      kind: 'approle-secret',
+      mount,
+      secret: env.LEASEKEEPER_APPROLE_SECRET,
+      aws: awsOf(env, 'AWS_ENDPOINT_URL_SECRETS_MANAGER'),
     };
   }
   return { kind: 'approle', mount, file: needed(env, 'LEASEKEEPER_APPROLE_FILE') };
 }
 
-function stsOf(env: AuthEnvironment): StsOptions {
+/** A variable that names the address of one service; where it is not set AWS_ENDPOINT_URL counts, as for AWS's own tools. */
+type EndpointVariable = Extract<keyof AuthEnvironment, `AWS_ENDPOINT_URL_${string}`>;
+
+function stsOf(env: AuthEnvironment, variable: EndpointVariable = 'AWS_ENDPOINT_URL_STS'): StsOptions {
   const region = env.AWS_REGION ?? env.AWS_DEFAULT_REGION;
-  const parsed = stsSchema.safeParse({ region, endpoint: env.AWS_ENDPOINT_URL_STS });
+  const named = env[variable] === undefined ? 'AWS_ENDPOINT_URL' : variable;
+  const parsed = stsSchema.safeParse({ region, endpoint: env[named] });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(
-    ({ path, message }) => `${path[0] === 'region' ? 'AWS_REGION' : 'AWS_ENDPOINT_URL_STS'}: ${message}`,
+    ({ path, message }) => `${path[0] === 'region' ? 'AWS_REGION' : named}: ${message}`,
   );
   throw invalid(`The environment will not do: ${faults.join('; ')}.`);
+}
+
+/** Where a service of a region is that keeps credentials. */
+function awsOf(env: AuthEnvironment, variable: EndpointVariable): AwsOptions {
+  const { region, endpoint } = stsOf(env, variable);
+  if (region === undefined) throw invalid('AWS_REGION is not set.');
+  return { region, endpoint };
 }
 
 /** The global endpoint does not know GetWebIdentityToken. */

@@ -4,21 +4,20 @@ import { LeasekeeperError } from '../errors.ts';
 import { Secret } from '../telemetry/secret.ts';
 import { appRoleAuth } from '../vault/auth/approle.ts';
 import { awsIamAuth } from '../vault/auth/aws-iam.ts';
-import { readAwsParameter } from '../vault/auth/aws-parameter.ts';
+import { awsParameter, awsSecret, type ReadStoredText } from '../vault/auth/aws-stored-text.ts';
 import { awsWebIdentityAuth } from '../vault/auth/aws-web-identity.ts';
 import { jwtInFile } from '../vault/auth/credential-file.ts';
 import { jwtAuth } from '../vault/auth/jwt.ts';
 import { kubernetesAuth } from '../vault/auth/kubernetes.ts';
 import type { AuthMethod } from '../vault/auth/login.ts';
 import { tokenAuth } from '../vault/auth/token.ts';
-import type { AuthConfig } from './auth-config.ts';
 import type { Config } from './config.ts';
 
 /** The functions, each with an identity of its own in Vault. */
 export const FUNCTIONS = ['scan', 'renew', 'rotate', 'notify', 'fetch', 'manage'] as const;
 export type FunctionName = (typeof FUNCTIONS)[number];
 
-/** What one function logs in with; also what its parameter in AWS Systems Manager holds, as JSON. */
+/** What one function logs in with; also what its parameter or secret in AWS holds, as JSON. */
 const appRoleSchema = z.object({ role_id: z.string(), secret_id: z.string() });
 
 /** The file that LEASEKEEPER_APPROLE_FILE names: for each function its role id and secret id. */
@@ -26,7 +25,7 @@ export const appRoleFileSchema = z.record(z.string(), appRoleSchema);
 
 /**
  * How one function logs in, by the configuration. Logging in throws `identity_missing` when the file does not name the function, and
- * `identity_unreadable` when what was read is not in its form; what else it throws, each file in vault/auth says.
+ * `identity_unreadable` when that cannot be read, or is not in its form; what else it throws, each file in vault/auth says.
  */
 export function identityOf(config: Config, name: FunctionName): AuthMethod {
   const { auth, authNamespace } = config;
@@ -55,7 +54,9 @@ export function identityOf(config: Config, name: FunctionName): AuthMethod {
     case 'approle':
       return appRoleReadBy(() => roleInFile(auth.file, name), auth.mount, authNamespace);
     case 'approle-parameter':
-      return appRoleReadBy(() => roleInParameter(auth), auth.mount, authNamespace);
+      return appRoleReadBy(roleIn(awsParameter(auth.parameter, auth.aws)), auth.mount, authNamespace);
+    case 'approle-secret':
+      return appRoleReadBy(roleIn(awsSecret(auth.secret, auth.aws)), auth.mount, authNamespace);
   }
 }
 
@@ -71,11 +72,15 @@ function roleOf(
 type AppRole = z.infer<typeof appRoleSchema>;
 
 /** Read at every login, so that a secret id may be replaced under a running process. */
-function appRoleReadBy(read: () => Promise<AppRole>, mount: string, authNamespace: string): AuthMethod {
+function appRoleReadBy(
+  read: (now: number) => Promise<AppRole>,
+  mount: string,
+  authNamespace: string,
+): AuthMethod {
   return {
     name: 'approle',
     login: async (client) => {
-      const { role_id: roleId, secret_id } = await read();
+      const { role_id: roleId, secret_id } = await read(client.now());
       const secretId = new Secret(secret_id);
       return appRoleAuth({ roleId, secretId, mount, authNamespace }).login(client);
     },
@@ -91,13 +96,8 @@ async function roleInFile(file: string, name: FunctionName): Promise<AppRole> {
   });
 }
 
-async function roleInParameter(auth: Extract<AuthConfig, { kind: 'approle-parameter' }>): Promise<AppRole> {
-  const value = await readAwsParameter({
-    name: auth.parameter,
-    port: auth.extensionPort,
-    sessionToken: new Secret(auth.sessionToken),
-  });
-  return parseIdentity(appRoleSchema, value.expose());
+function roleIn(read: ReadStoredText): (now: number) => Promise<AppRole> {
+  return async (now) => parseIdentity(appRoleSchema, (await read(now)).expose());
 }
 
 /** Without the parser's own error: JSON.parse quotes what it stumbles on, here a secret id. */

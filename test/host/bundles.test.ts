@@ -83,7 +83,7 @@ describe('the bundles', () => {
     const lines = await alone(program, {
       VAULT_ADDR: 'http://127.0.0.1:1',
       LEASEKEEPER_APPROLE_PARAMETER: '/lk/fetch',
-      AWS_SESSION_TOKEN: 'session',
+      AWS_REGION: 'eu-west-1',
     });
     expect(lines).toContainEqual(expect.objectContaining({ statusCode: 503 }));
     expect(lines).toContainEqual(

@@ -10,6 +10,9 @@ const least = {
   LEASEKEEPER_APPROLE_FILE: '/etc/leasekeeper/approle.json',
 };
 
+const authOf = (environment: Environment) =>
+  readConfig({ VAULT_ADDR: 'https://vault.example.com:8200', ...environment }).auth;
+
 function faultOf(environment: Environment): unknown {
   try {
     readConfig(environment);
@@ -81,8 +84,6 @@ describe('the configuration', () => {
   });
 
   it('reads each way to log in', () => {
-    const VAULT_ADDR = least.VAULT_ADDR;
-    const authOf = (environment: Environment) => readConfig({ VAULT_ADDR, ...environment }).auth;
     expect(authOf({ LEASEKEEPER_AUTH: 'token', VAULT_TOKEN: 't' })).toEqual({ kind: 'token', token: 't' });
     expect(authOf({ LEASEKEEPER_AUTH: 'kubernetes' })).toEqual({
       kind: 'kubernetes',
@@ -103,20 +104,34 @@ describe('the configuration', () => {
       roleId: 'r',
       secretId: 's',
     });
-    expect(authOf({ LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan', AWS_SESSION_TOKEN: 'a' })).toEqual({
+    const here = { AWS_REGION: 'eu-west-1' };
+    expect(authOf({ LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan', ...here })).toEqual({
       kind: 'approle-parameter',
       mount: 'approle',
       parameter: '/lk/scan',
-      extensionPort: 2773,
-      sessionToken: 'a',
+      aws: { region: 'eu-west-1', endpoint: undefined },
     });
-    expect(
-      authOf({
-        LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan',
-        AWS_SESSION_TOKEN: 'a',
-        PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: '2774',
-      }),
-    ).toMatchObject({ extensionPort: 2774 });
+    expect(authOf({ LEASEKEEPER_APPROLE_SECRET: 'lk/scan', ...here })).toEqual({
+      kind: 'approle-secret',
+      mount: 'approle',
+      secret: 'lk/scan',
+      aws: { region: 'eu-west-1', endpoint: undefined },
+    });
+  });
+
+  it('speaks to AWS where AWS’s own tools would', () => {
+    const all = 'http://all.example.com';
+    const here = { AWS_REGION: 'eu-west-1', AWS_ENDPOINT_URL: all };
+    const parameter = { ...here, LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan' };
+    const secret = { ...here, LEASEKEEPER_APPROLE_SECRET: 'lk/scan' };
+    expect(authOf(parameter)).toMatchObject({ aws: { endpoint: all } });
+    expect(authOf(secret)).toMatchObject({ aws: { endpoint: all } });
+    const one = 'http://one.example.com';
+    expect(authOf({ ...parameter, AWS_ENDPOINT_URL_SSM: one })).toMatchObject({ aws: { endpoint: one } });
+    expect(authOf({ ...secret, AWS_ENDPOINT_URL_SSM: one })).toMatchObject({ aws: { endpoint: all } });
+    expect(authOf({ ...secret, AWS_ENDPOINT_URL_SECRETS_MANAGER: one })).toMatchObject({
+      aws: { endpoint: one },
+    });
   });
 
   it('takes a blank variable for one that is not set', () => {
@@ -148,11 +163,17 @@ describe('the configuration', () => {
     ['LEASEKEEPER_LISTEN', 'hunter2:65536', least],
     ['LEASEKEEPER_LISTEN', 'hunter2:80:80', least],
     ['LEASEKEEPER_LOG_LEVEL', 'hunter2', least],
-    ['PARAMETERS_SECRETS_EXTENSION_HTTP_PORT', 'hunter2', least],
     ['LEASEKEEPER_APPROLE_FILE', undefined, least],
     ['LEASEKEEPER_APPROLE_FILE', undefined, { ...least, LEASEKEEPER_SECRET_ID: 'hunter2' }],
     ['VAULT_TOKEN', undefined, { ...least, LEASEKEEPER_AUTH: 'token' }],
-    ['AWS_SESSION_TOKEN', undefined, { ...least, LEASEKEEPER_APPROLE_PARAMETER: '/hunter2' }],
+    ['AWS_REGION', undefined, { ...least, LEASEKEEPER_APPROLE_PARAMETER: '/hunter2' }],
+    ['AWS_REGION', undefined, { ...least, LEASEKEEPER_APPROLE_SECRET: '/hunter2' }],
+    ['AWS_REGION', 'x.hunter2.com', { ...least, LEASEKEEPER_APPROLE_SECRET: '/hunter2' }],
+    [
+      'AWS_ENDPOINT_URL',
+      'hunter2',
+      { VAULT_ADDR: 'http://127.0.0.1:1', LEASEKEEPER_APPROLE_PARAMETER: 'a', AWS_REGION: 'eu-west-1' },
+    ],
   ])('refuses %s=%s by its name, and does not say what was in it', (name, value, base) => {
     const fault = faultOf({ ...base, [name]: value });
     expect(fault).toMatchObject({ code: 'configuration_invalid', message: expect.stringContaining(name) });

@@ -1,13 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readConfig } from '../../lib/host/config.ts';
 import { identityOf } from '../../lib/host/identities.ts';
 import { VaultClient } from '../../lib/vault/client.ts';
 import { createTransport } from '../../lib/vault/transport.ts';
-import { listening } from '../support/listening.ts';
+import { AWS_FUNCTION_ENVIRONMENT, startAwsStore } from '../support/aws-store-server.ts';
 
 const VAULT_ADDR = 'http://127.0.0.1:1';
 /** Nobody is behind this address: what is tested goes wrong before Vault is asked. */
@@ -17,6 +16,7 @@ let folder = '';
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'leasekeeper-identities-'));
 });
+afterEach(() => void vi.unstubAllEnvs());
 afterAll(async () => rm(folder, { recursive: true, force: true }));
 
 async function fileWith(text: string): Promise<string> {
@@ -43,21 +43,29 @@ describe('the AppRole credentials of a function', () => {
     expect(JSON.stringify(error, ['message', 'hint', 'stack', 'cause'])).not.toContain('hunter2');
   });
 
-  it.each(MALFORMED)('are refused from a parameter in another form, and not repeated: %s', async (text) => {
-    await using extension = await listening(
-      createServer((_, response) => response.end(JSON.stringify({ Parameter: { Value: text } }))),
-    );
-    const config = readConfig({
-      VAULT_ADDR,
-      LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan',
-      AWS_SESSION_TOKEN: 'session',
-      PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: String(extension.port),
+  describe.each([
+    ['parameter', 'LEASEKEEPER_APPROLE_PARAMETER'],
+    ['secret', 'LEASEKEEPER_APPROLE_SECRET'],
+  ])('in a %s of AWS', (_, variable) => {
+    it.each(MALFORMED)('are refused in another form, and not repeated: %s', async (text) => {
+      await using aws = await startAwsStore('eu-west-1');
+      for (const [name, value] of Object.entries(AWS_FUNCTION_ENVIRONMENT)) vi.stubEnv(name, value);
+      aws.texts.set('/lk/scan', text);
+      const config = readConfig({
+        VAULT_ADDR,
+        [variable]: '/lk/scan',
+        AWS_REGION: 'eu-west-1',
+        AWS_ENDPOINT_URL: aws.url,
+      });
+      const error: unknown = await identityOf(config, 'scan')
+        .login(client)
+        .catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({
+        code: 'identity_unreadable',
+        message: expect.stringContaining('not in their form'),
+      });
+      expect(JSON.stringify(error, ['message', 'hint', 'stack', 'cause'])).not.toContain('hunter2');
     });
-    const error: unknown = await identityOf(config, 'scan')
-      .login(client)
-      .catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({ code: 'identity_unreadable' });
-    expect(JSON.stringify(error, ['message', 'hint', 'stack', 'cause'])).not.toContain('hunter2');
   });
 
   it('are missing for a function that the file does not name', async () => {

@@ -46,7 +46,7 @@ describe('the functions of serverless.yml', () => {
     '%s has an environment that the configuration accepts, by defaults alone',
     (name, { environment }) => {
       const set = Object.entries({ ...provider.environment, ...environment });
-      const lambdas = { AWS_SESSION_TOKEN: 'given-by-lambda' };
+      const lambdas = { AWS_REGION: 'eu-west-1' };
       const config = readConfig({
         ...Object.fromEntries(set.map(([key, value]) => [key, filledIn(value)])),
         ...lambdas,

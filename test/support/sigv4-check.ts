@@ -1,5 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http';
 
 /** Whom AWS has given keys. */
 export interface AwsIdentity {
@@ -17,6 +17,13 @@ export interface ArrivedRequest {
   readonly target: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+}
+
+/** Takes a request in whole. */
+export async function arrived(request: IncomingMessage): Promise<ArrivedRequest> {
+  let body = '';
+  for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
+  return { method: request.method ?? '', target: request.url ?? '', headers: request.headers, body };
 }
 
 export interface ExpectedScope {

@@ -1,7 +1,7 @@
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer } from 'node:http';
 import { type CryptoKey, exportSPKI, generateKeyPair, SignJWT } from 'jose';
 import { listening } from './listening.ts';
-import { type ArrivedRequest, type AwsIdentity, checkSignature } from './sigv4-check.ts';
+import { type ArrivedRequest, type AwsIdentity, arrived, checkSignature } from './sigv4-check.ts';
 
 /** What stands in for AWS STS of one region. */
 export interface StsServer extends AsyncDisposable {
@@ -118,10 +118,4 @@ async function webIdentity(
     .setIssuedAt()
     .setExpirationTime(`${seconds} s`)
     .sign(keys[alg].privateKey);
-}
-
-async function arrived(request: IncomingMessage): Promise<ArrivedRequest> {
-  let body = '';
-  for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
-  return { method: request.method ?? '', target: request.url ?? '', headers: request.headers, body };
 }

@@ -15,6 +15,7 @@ export function defaultCredentials(): () => Promise<AwsCredentials> {
 
 export interface SigningInput {
   readonly credentials: AwsCredentials;
+  readonly service: string;
   readonly region: string;
   readonly url: URL;
   /** With `host`; each is signed. */
@@ -23,15 +24,15 @@ export interface SigningInput {
   readonly at: Date;
 }
 
-/** All headers of a POST to STS, signed by Signature Version 4. */
+/** All headers of a POST, signed by Signature Version 4. */
 export async function signedHeaders(input: SigningInput): Promise<Readonly<Record<string, string>>> {
-  const { credentials, region, url, headers, body, at } = input;
+  const { credentials, service, region, url, headers, body, at } = input;
   const signer = new SignatureV4({
-    service: 'sts',
+    service,
     region,
     credentials,
     sha256: Sha256,
-    // The hash of the body is in the signature; STS needs no header with it, and an old Vault refuses `x-amz-*` that it does not know.
+    // The hash of the body is in the signature; no service that is asked needs a header with it, and an old Vault refuses `x-amz-*` that it does not know.
     applyChecksum: false,
   });
   const signed = await signer.sign(

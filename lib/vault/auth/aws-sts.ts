@@ -1,5 +1,7 @@
 import * as z from 'zod';
-import { type AwsCredentials, credentialsFrom } from './aws-credentials.ts';
+import type { AwsCredentials } from './aws-credentials.ts';
+import { regionalEndpoint } from './aws-endpoint.ts';
+import { createAwsSigner, type SignedRequest } from './aws-signer.ts';
 
 /** Where to ask AWS who we are, and as whom. */
 export interface StsOptions {
@@ -24,13 +26,6 @@ export const stsSchema = z.object({
 export const SIGNING_ALGORITHMS = ['RS256', 'ES384'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
-/** A signed request, as it may be sent to STS by whoever holds it: for 5 minutes, and from anywhere. */
-export interface SignedStsRequest {
-  readonly url: string;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
-
 export interface StsAddress {
   readonly url: URL;
   /** What the signature is for. */
@@ -43,16 +38,6 @@ const GLOBAL_REGION = 'us-east-1';
 /** Those that are no region: they mean the global endpoint. */
 const NO_REGION = new Set([undefined, '', 'aws-global']);
 
-/** The domains of AWS's partitions, by how their regions begin, as in the SDK's own table. All others: amazonaws.com. */
-const DOMAINS: readonly (readonly [prefix: string, domain: string])[] = [
-  ['cn-', 'amazonaws.com.cn'],
-  ['eusc-', 'amazonaws.eu'],
-  ['us-iso-', 'c2s.ic.gov'],
-  ['us-isob-', 'sc2s.sgov.gov'],
-  ['us-isof-', 'csp.hci.ic.gov'],
-  ['eu-isoe-', 'cloud.adc-e.uk'],
-];
-
 const REGIONAL_HOST = /^sts\.([a-z]+(?:-[a-z]+)+-\d+)\./;
 
 /** Where STS is, and which region a request to it is signed for. A public endpoint says so by its name; of others the region does. */
@@ -60,8 +45,7 @@ export function stsAddress({ region, endpoint }: Pick<StsOptions, 'region' | 'en
   const named = region === undefined || NO_REGION.has(region) ? undefined : region;
   if (endpoint === undefined) {
     if (named === undefined) return { url: new URL(`https://${GLOBAL_HOST}/`), region: GLOBAL_REGION };
-    const domain = DOMAINS.find(([prefix]) => named.startsWith(prefix))?.[1] ?? 'amazonaws.com';
-    return { url: new URL(`https://sts.${named}.${domain}/`), region: named };
+    return { url: regionalEndpoint('sts', named), region: named };
   }
   const url = new URL(endpoint);
   if (url.hostname === GLOBAL_HOST) return { url, region: GLOBAL_REGION };
@@ -83,26 +67,23 @@ export interface StsSigner {
     parameters: Readonly<Record<string, string>>,
     now: number,
     headers?: Readonly<Record<string, string>>,
-  ): Promise<SignedStsRequest>;
+  ): Promise<SignedRequest>;
 }
 
 export function createStsSigner(options: StsOptions): StsSigner {
   const { url, region } = stsAddress(options);
-  // Kept between logins: AWS's chain remembers what it found until that is about to expire.
-  let find = options.credentials;
+  const signer = createAwsSigner(options.credentials);
   return {
-    sign: async (parameters, now, headers = {}) => {
-      const sdk = await import('./aws-sdk.ts');
-      find ??= sdk.defaultCredentials();
-      const credentials = await credentialsFrom(find);
-      const body = new URLSearchParams({ ...parameters }).toString();
-      const given = {
-        host: url.host,
-        'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
-        ...headers,
-      };
-      const signed = { credentials, region, url, headers: given, body, at: new Date(now) };
-      return { url: url.href, headers: await sdk.signedHeaders(signed), body };
-    },
+    sign: (parameters, now, headers = {}) =>
+      signer.sign(
+        {
+          service: 'sts',
+          region,
+          url,
+          headers: { 'content-type': 'application/x-www-form-urlencoded; charset=utf-8', ...headers },
+          body: new URLSearchParams({ ...parameters }).toString(),
+        },
+        now,
+      ),
   };
 }

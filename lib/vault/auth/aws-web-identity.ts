@@ -1,10 +1,10 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
-import { codeOf, LeasekeeperError } from '../../errors.ts';
+import { LeasekeeperError } from '../../errors.ts';
 import { Secret } from '../../telemetry/secret.ts';
-import { backoffMs, DEFAULT_RETRY } from '../retry.ts';
-import { createTransport, type TransportAnswer } from '../transport.ts';
-import { createStsSigner, type SignedStsRequest, type SigningAlgorithm, type StsOptions } from './aws-sts.ts';
+import type { TransportAnswer } from '../transport.ts';
+import { sendToAws } from './aws-send.ts';
+import type { SignedRequest } from './aws-signer.ts';
+import { createStsSigner, type SigningAlgorithm, type StsOptions } from './aws-sts.ts';
 import { jwtAuth } from './jwt.ts';
 import type { AuthMethod } from './login.ts';
 
@@ -19,8 +19,6 @@ export interface AwsWebIdentityAuthOptions extends StsOptions {
   readonly mount?: string;
   readonly authNamespace?: string;
 }
-
-const TRIES = 3;
 
 /**
  * Vault's jwt method with a JWT that AWS signs for whoever the credentials are (AWS STS API reference, "GetWebIdentityToken"; "outbound
@@ -51,40 +49,16 @@ export function awsWebIdentityAuth(options: AwsWebIdentityAuthOptions): AuthMeth
 }
 
 /** Asking twice makes two JWTs, of which the first is never seen: that is as good as once. */
-async function askSts(request: SignedStsRequest): Promise<Secret> {
-  const transport = createTransport({ address: new URL(request.url).origin, connections: 1 });
-  try {
-    for (let attempt = 0; ; attempt += 1) {
-      try {
-        return await askOnce(transport, request);
-      } catch (error) {
-        if (codeOf(error) !== 'aws_sts_unavailable' || attempt + 1 === TRIES) throw error;
-        await sleep(backoffMs(attempt, DEFAULT_RETRY, Math.random));
-      }
-    }
-  } finally {
-    await transport.close();
-  }
-}
-
-async function askOnce(
-  transport: ReturnType<typeof createTransport>,
-  { url, headers, body }: SignedStsRequest,
-): Promise<Secret> {
-  let answer: TransportAnswer;
-  try {
-    const path = new URL(url).pathname;
-    answer = await transport.exchange({ method: 'POST', path, headers, body, signal: undefined });
-  } catch (error) {
-    // Not the transport's own error: that speaks of Vault.
-    throw unavailable(codeOf(error) === 'vault_timeout' ? 'no answer in time' : 'no connection');
-  }
-  const parsed = parsedXml(await import('./aws-sdk.ts'), answer.body);
-  if (answer.status === 200) return jwtIn(parsed);
-  const code = errorSchema.safeParse(parsed).data?.ErrorResponse.Error.Code;
-  const what = `HTTP ${answer.status}${code === undefined ? '' : `, ${code}`}`;
-  if (answer.status === 429 || answer.status >= 500 || code === 'Throttling') throw unavailable(what);
-  throw refused(what);
+async function askSts(request: SignedRequest): Promise<Secret> {
+  const sdk = await import('./aws-sdk.ts');
+  const codeIn = ({ body }: TransportAnswer) =>
+    errorSchema.safeParse(parsedXml(sdk, body)).data?.ErrorResponse.Error.Code;
+  const sent = await sendToAws(request, (answer) => codeIn(answer) === 'Throttling');
+  if (sent.answer === undefined) throw unavailable(sent.reason);
+  const { answer, busy } = sent;
+  if (answer.status === 200) return jwtIn(parsedXml(sdk, answer.body));
+  const what = [`HTTP ${answer.status}`, codeIn(answer)].filter(Boolean).join(', ');
+  throw busy ? unavailable(what) : refused(what);
 }
 
 /** A JWT, and not more than Vault takes. */

@@ -1,22 +1,22 @@
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest';
 import * as z from 'zod';
 import { readConfig } from '../../../lib/host/config.ts';
 import { identityOf } from '../../../lib/host/identities.ts';
 import { VaultClient } from '../../../lib/vault/client.ts';
 import { createTransport } from '../../../lib/vault/transport.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
-import { listening } from '../../support/listening.ts';
+import { AWS_FUNCTION_ENVIRONMENT, startAwsStore } from '../../support/aws-store-server.ts';
 
 const run = promisify(execFile);
 const root = path.resolve(import.meta.dirname, '../../..');
 const { request, read, address, rootToken } = admin(inject);
+const REGION = 'eu-west-1';
 let folder = '';
 
 beforeAll(async () => {
@@ -54,7 +54,7 @@ describe('the bundle of fetch', () => {
         VAULT_ADDR: address,
         VAULT_NAMESPACE: namespace,
         LEASEKEEPER_APPROLE_PARAMETER: '/lk/fetch',
-        AWS_SESSION_TOKEN: 'session',
+        AWS_REGION: REGION,
       },
     });
     const lines = stdout.trim().split('\n');
@@ -64,7 +64,12 @@ describe('the bundle of fetch', () => {
   });
 });
 
-describe('a function whose AppRole credentials are in AWS Systems Manager', () => {
+describe.each([
+  ['Systems Manager', 'LEASEKEEPER_APPROLE_PARAMETER'],
+  ['Secrets Manager', 'LEASEKEEPER_APPROLE_SECRET'],
+])('a function whose AppRole credentials are in AWS %s', (_, variable) => {
+  afterEach(() => void vi.unstubAllEnvs());
+
   it('logs in with them, and with new ones once they were replaced', async () => {
     const mount = uniqueName('approle');
     await request('POST', `sys/auth/${mount}`, { type: 'approle' });
@@ -76,17 +81,16 @@ describe('a function whose AppRole credentials are in AWS Systems Manager', () =
     const newSecretId = async () =>
       (await read(secretIdSchema, 'POST', `${role}/secret-id`, {})).data.secret_id;
     let secret_id = await newSecretId();
-    await using extension = await listening(
-      createServer((_, response) =>
-        response.end(JSON.stringify({ Parameter: { Value: JSON.stringify({ role_id, secret_id }) } })),
-      ),
-    );
+    await using aws = await startAwsStore(REGION);
+    for (const [name, value] of Object.entries(AWS_FUNCTION_ENVIRONMENT)) vi.stubEnv(name, value);
+    const keep = () => aws.texts.set('/lk/scan', JSON.stringify({ role_id, secret_id }));
+    keep();
     const config = readConfig({
       VAULT_ADDR: address,
       LEASEKEEPER_AUTH_MOUNT: mount,
-      LEASEKEEPER_APPROLE_PARAMETER: '/lk/scan',
-      AWS_SESSION_TOKEN: 'session',
-      PARAMETERS_SECRETS_EXTENSION_HTTP_PORT: String(extension.port),
+      [variable]: '/lk/scan',
+      AWS_REGION: REGION,
+      AWS_ENDPOINT_URL: aws.url,
     });
     const transport = createTransport({ address });
     const client = new VaultClient({ transport });
@@ -96,6 +100,7 @@ describe('a function whose AppRole credentials are in AWS Systems Manager', () =
     await request('POST', `${role}/secret-id/destroy`, { secret_id });
     await expect(method.login(client)).rejects.toMatchObject({ code: expect.stringMatching(/^vault_/) });
     secret_id = await newSecretId();
+    keep();
     expect(await method.login(client)).toMatchObject({ ttlSeconds: 300 });
     await transport.close();
   });

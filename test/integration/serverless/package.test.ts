@@ -92,7 +92,7 @@ describe('the package, made without account and network', () => {
     const variables = Object.fromEntries(
       set.map(([key, value]) => [key, typeof value === 'string' ? value : 'arn']),
     );
-    const config = readConfig({ ...variables, AWS_SESSION_TOKEN: 'given-by-lambda' });
+    const config = readConfig({ ...variables, AWS_REGION: 'eu-west-1' });
     expect(config.vaultAddress).toBe('https://vault.invalid:8200');
     expect(config.auth).toMatchObject({ parameter: `/leasekeeper/test/approle/${name}` });
   });
