@@ -5,13 +5,13 @@ export default defineConfig({
   test: {
     // On two processors vitest would take one worker by itself, which then waits for servers half of its time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    // Two projects: `unit` needs no server; `integration` shares one OpenBao and one PostgreSQL for all its files.
+    // `unit` needs no server; `integration` shares one OpenBao and one PostgreSQL for all its files; `deploy` has the same, and a local AWS.
     projects: [
       {
         test: {
           name: 'unit',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/integration/**'],
+          exclude: ['test/integration/**', 'test/deploy/**'],
           testTimeout: 30_000,
         },
       },
@@ -22,6 +22,16 @@ export default defineConfig({
           globalSetup: ['test/support/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: 'deploy',
+          include: ['test/deploy/**/*.test.ts'],
+          globalSetup: ['test/support/global-setup.ts'],
+          testTimeout: 60_000,
+          // One thing after another happens to one system: what follows a failure means nothing.
+          bail: 1,
         },
       },
     ],

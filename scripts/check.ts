@@ -1,5 +1,5 @@
 /**
- * What `npm test` runs: lint, types, architecture, unused code, unit and integration tests. `npm test -- unit lint` runs
+ * What `npm test` runs: lint, types, architecture, unused code, unit, integration and deployment tests. `npm test -- unit lint` runs
  * only the steps named. The last line is always `N passed, N failed`: tests, and each other step as one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -43,7 +43,10 @@ const tests = (name: string): Step => {
   };
 };
 
-/** Steps that need no server share the processors; the integration tests have them to themselves afterwards. */
+/**
+ * Steps that need no server share the processors. The integration tests have them to themselves afterwards, but for the deployment, which
+ * mostly waits for a schedule.
+ */
 const stages: readonly (readonly Step[])[] = [
   [
     tests('unit'),
@@ -52,7 +55,7 @@ const stages: readonly (readonly Step[])[] = [
     { name: 'architecture', command: [path.join(root, 'scripts/check-architecture.ts')] },
     { name: 'unused', command: [inModules('knip/bin/knip.js')] },
   ],
-  [tests('integration')],
+  [tests('integration'), tests('deploy')],
 ];
 const AT_ONCE = 2;
 

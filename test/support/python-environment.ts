@@ -23,14 +23,42 @@ export type PythonProgram = (
   options: { readonly timeoutMs: number; readonly cwd?: string },
 ) => Promise<CommandResult>;
 
+/** A program with the packages at hand that is not run to its end here. */
+export interface PythonCommand {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** What it needs of the environment; the rest is the caller's. */
+  readonly env: Environment;
+}
+
 /**
  * The packages from the cache folder, where they are downloaded to first if need be: nothing that is not pinned, and nothing that would
  * have to be compiled. A download that fails is an error; only a machine without Python, or with an older one, cannot be expected to have them.
  */
 export async function pythonEnvironment(
-  { file, oldestPython, modules }: PythonRequirements,
+  requirements: PythonRequirements,
   env: Environment,
 ): Promise<PythonProgram | PythonMissing> {
+  const found = await installed(requirements, env);
+  return 'missing' in found ? found : programIn(found.python, found.folder, env);
+}
+
+/** As `pythonEnvironment`, for a module that is a server: how to start it. */
+export async function pythonServer(
+  requirements: PythonRequirements,
+  module: string,
+  env: Environment,
+): Promise<PythonCommand | PythonMissing> {
+  const found = await installed(requirements, env);
+  if ('missing' in found) return found;
+  const { python, folder } = found;
+  return { command: python, args: ['-S', '-m', module], env: { PYTHONPATH: folder, PYTHONUTF8: '1' } };
+}
+
+async function installed(
+  { file, oldestPython, modules }: PythonRequirements,
+  env: Environment,
+): Promise<{ readonly python: string; readonly folder: string } | PythonMissing> {
   const python = await findOnPath('python3', env);
   if (python === undefined) return { missing: 'python3 is not on PATH' };
   const version = await runCommand(python, ['-c', 'import sys; print(*sys.version_info[:2])'], { env });
@@ -47,13 +75,13 @@ export async function pythonEnvironment(
   const folder = path.join(cacheFolder(env), name);
   const program = programIn(python, folder, env);
   const load = () => program(`import ${modules.join(', ')}`, [], { timeoutMs: 60_000 });
-  if ((await load()).code === 0) return program;
+  if ((await load()).code === 0) return { python, folder };
   const pip = await runCommand(python, ['-m', 'pip', '--version'], { env });
   if (pip.code !== 0) return { missing: `python3 is without pip: ${lastLines(pip.stderr, 1)}` };
   await install(python, requirements, folder, env, async () => (await load()).code === 0);
   const { code, stderr } = await load();
   if (code !== 0) throw new Error(`What ${file} names cannot be used: ${lastLines(stderr)}`);
-  return program;
+  return { python, folder };
 }
 
 /** Nothing but the packages and Python's own library can be imported; what is in the shell's environment stays there. */
