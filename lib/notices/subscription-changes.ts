@@ -197,6 +197,8 @@ function isStoredAlike(one: Subscription, other: Subscription): boolean {
   return isDeepStrictEqual(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)));
 }
 
+function moment(ms: number): string;
+function moment(ms: number | undefined): string | undefined;
 function moment(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString();
 }

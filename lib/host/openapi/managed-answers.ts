@@ -27,9 +27,7 @@ export const listedAnswer = z.object({
 });
 
 export const managedListAnswer = z.object({
-  managed: z.array(
-    z.union([listedAnswer, z.object({ name: z.string(), unreadable: z.literal(true) })]),
-  ),
+  managed: z.array(z.union([listedAnswer, z.object({ name: z.string(), unreadable: z.literal(true) })])),
   next: z.string().optional().describe('What to send as `after`, when there are more.'),
 });
 
