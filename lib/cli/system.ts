@@ -1,6 +1,7 @@
 import * as z from 'zod';
 import type { UnreadableSecret } from '../host/managed-list.ts';
 import type { ListedSecret } from '../host/managed-summary.ts';
+import type { healthAnswer } from '../host/openapi/answers.ts';
 import { managedAnswer } from '../host/openapi/managed-answers.ts';
 import type { subscriptionAnswer } from '../host/openapi/subscription-answers.ts';
 import type { UnreadableSubscription } from '../host/subscription-list.ts';
@@ -16,6 +17,10 @@ import type { RotationState } from '../rotation/state.ts';
  * deployed (remote/api-system.ts). What is refused is refused with the same codes; what else may go wrong on the way, each has its own.
  */
 export interface System {
+  /** Where it is asked: of the API, or of Vault. */
+  readonly address: string;
+  /** How scans are, where that is told: by the one-process host alone. */
+  readonly scans: () => Promise<z.output<typeof healthAnswer> | undefined>;
   readonly managed: ManagedCalls;
   readonly subscriptions: SubscriptionCalls;
 }

@@ -46,6 +46,8 @@ export function withVaultSystem<Result>(
   return withVault(environment, async (connection) => {
     try {
       return await work({
+        address: environment.address,
+        scans: async () => undefined,
         managed: managedCalls(connection),
         subscriptions: subscriptionCalls(connection, environment.noticeAllow),
       });

@@ -159,5 +159,7 @@ function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {
 /** The socket's error code; of a failed dual-stack connect, that of its first address. */
 function socketCode(error: unknown): string {
   const first = error instanceof AggregateError ? error.errors[0] : error;
-  return first instanceof Error && 'code' in first && typeof first.code === 'string' ? first.code : 'unknown';
+  if (first instanceof Error && 'code' in first && typeof first.code === 'string') return first.code;
+  // Only some of the parser's errors have a code.
+  return first instanceof errors.HTTPParserError ? first.name : 'unknown';
 }

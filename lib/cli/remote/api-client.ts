@@ -63,6 +63,12 @@ export class ApiClient {
     throw unfit(request, `${status}, with something other than was asked for${field}`);
   }
 
+  /** What stands at a path, whatever its status; undefined when it does not fit. Throws where there is no answer, as `ask`. */
+  async look<T extends z.ZodType>(path: string, schema: T): Promise<z.output<T> | undefined> {
+    const { body } = await this.#exchange({ method: 'GET', path });
+    return schema.safeParse(jsonIn(body)).data;
+  }
+
   /** A request whose answer has no body. Throws as `ask`. */
   async send(request: ApiRequest): Promise<void> {
     await this.#answer(request);

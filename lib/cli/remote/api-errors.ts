@@ -25,7 +25,7 @@ export function networkFault(error: unknown, asked: Asked): unknown {
   const [reason = 'unknown'] = error.reasons;
   if (TLS_FAULT.test(reason)) return insecureConnection(reason);
   if (reason === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return unfit(asked, 'with more than is ever asked for');
-  if (reason.startsWith('HPE_')) return unfit(asked, 'with something other than HTTP');
+  if (/^(?:HPE_|HTTPParserError$)/.test(reason)) return unfit(asked, 'with something other than HTTP');
   const hint = 'Check LEASEKEEPER_URL, and the network between.';
   return new LeasekeeperError('api_unreachable', `Leasekeeper cannot be reached (${reason}).`, {
     hint: error.processed === 'maybe' ? withDoubt(asked, hint) : hint,

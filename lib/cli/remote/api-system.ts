@@ -1,4 +1,4 @@
-import { acknowledgedAnswer } from '../../host/openapi/answers.ts';
+import { acknowledgedAnswer, healthAnswer } from '../../host/openapi/answers.ts';
 import { managedListAnswer } from '../../host/openapi/managed-answers.ts';
 import {
   noticesAnswer,
@@ -34,7 +34,12 @@ export async function withApiSystem<Result>(
   });
   try {
     const api = new ApiClient({ transport, prefix, proof });
-    return await work({ managed: managedCalls(api), subscriptions: subscriptionCalls(api) });
+    return await work({
+      address: `${origin}${prefix}`,
+      scans: () => api.look('/healthz', healthAnswer),
+      managed: managedCalls(api),
+      subscriptions: subscriptionCalls(api),
+    });
   } finally {
     await transport.close();
   }
