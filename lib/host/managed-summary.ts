@@ -43,8 +43,6 @@ export function listedOf({ name, spec, state }: ManagedSecret): ListedSecret {
 }
 
 /** Everything that may be told. */
-export type ManagedSummary = ReturnType<typeof summaryOf>;
-
 export function summaryOf({ name, input, spec, state, version }: ManagedSecret) {
   const idle = state.phase === 'idle';
   const { cur } = state;
