@@ -34,28 +34,16 @@ const environmentSchema = z.object({
 });
 
 /**
- * Reads the variables that the commands share; a blank one counts as not set. The host's own settings (config.ts) ask for more than a
- * person at a terminal has. Throws `configuration_invalid`, naming variables and never what was in them.
+ * Reads the variables that the commands share. The host's own settings (config.ts) ask for more than a person at a terminal has. Throws
+ * `configuration_invalid`.
  */
 export async function readVaultEnvironment(environment: Environment): Promise<VaultEnvironment> {
-  const given = Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== '');
-  const parsed = environmentSchema.safeParse(Object.fromEntries(given));
-  if (!parsed.success) {
-    const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
-    throw new LeasekeeperError(
-      'configuration_invalid',
-      `The environment will not do: ${faults.join('; ')}.`,
-      {
-        hint: 'Set VAULT_ADDR as http(s)://host:port.',
-      },
-    );
-  }
-  const env = parsed.data;
+  const env = parsedVariables(environmentSchema, environment, 'Set VAULT_ADDR as http(s)://host:port.');
   return {
     address: env.VAULT_ADDR,
     namespace: trimmed(env.VAULT_NAMESPACE),
     authNamespace: trimmed(env.VAULT_AUTH_NAMESPACE),
-    ca: env.VAULT_CACERT_PEM ?? (await readCa(env.VAULT_CACERT)),
+    ca: env.VAULT_CACERT_PEM ?? (await readCa('VAULT_CACERT', env.VAULT_CACERT)),
     token: env.VAULT_TOKEN === undefined ? undefined : new Secret(env.VAULT_TOKEN),
     state: trimmed(env.LEASEKEEPER_STATE_MOUNT),
     noticeAllow: env.LEASEKEEPER_NOTICE_ALLOW.split(',').filter((entry) => entry.trim() !== ''),
@@ -70,12 +58,28 @@ export function tokenOf(environment: VaultEnvironment): Secret {
   });
 }
 
-async function readCa(file: string | undefined): Promise<string | undefined> {
+/** The variables by a schema; a blank one counts as not set. Throws `configuration_invalid`, naming variables and never what was in them. */
+export function parsedVariables<T extends z.ZodType>(
+  schema: T,
+  environment: Environment,
+  hint: string,
+): z.output<T> {
+  const given = Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== '');
+  const parsed = schema.safeParse(Object.fromEntries(given));
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`);
+  throw new LeasekeeperError('configuration_invalid', `The environment will not do: ${faults.join('; ')}.`, {
+    hint,
+  });
+}
+
+/** The PEM of a private CA in the file that a variable names; undefined when it names none. Throws `configuration_invalid`. */
+export async function readCa(variable: string, file: string | undefined): Promise<string | undefined> {
   if (file === undefined) return undefined;
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new LeasekeeperError('configuration_invalid', `VAULT_CACERT names ${file}, which cannot be read.`, {
+    throw new LeasekeeperError('configuration_invalid', `${variable} names ${file}, which cannot be read.`, {
       hint: 'Point it to a file in PEM form.',
       cause,
     });

@@ -6,6 +6,7 @@ import { type CliIo, EXIT, processIo } from './io.ts';
 import { addManagedCommands, type SetExit } from './managed-program.ts';
 import { collect, countUpTo, milliseconds } from './option-values.ts';
 import { setUp } from './setup-command.ts';
+import { addStatusCommand } from './status-command.ts';
 import { addSubscribeCommands } from './subscription-program.ts';
 
 /** Runs one command line, without the program's own name. Never throws: errors are told on `io.error`, one line and a hint. */
@@ -50,6 +51,7 @@ function programOf(io: CliIo, setExit: SetExit): Command {
   addSetupCommand(program, io, setExit);
   addManagedCommands(program, io, setExit);
   addSubscribeCommands(program, io, setExit);
+  addStatusCommand(program, io, setExit);
   addDoctorCommand(program, io, setExit);
   return program;
 }
@@ -61,6 +63,13 @@ Environment:
   VAULT_AUTH_NAMESPACE                   where tokens and policies live (default: the root namespace)
   LEASEKEEPER_STATE_MOUNT                the state mount (default: leasekeeper)
   LEASEKEEPER_NOTICE_ALLOW               where notices may go besides public https, as the functions have it
+
+To go by the HTTP API of a Leasekeeper in place of Vault (all commands but start, serve, setup and doctor):
+  LEASEKEEPER_URL                        its address: https://…, or http:// on this machine
+  VAULT_TOKEN                            whom to act as; or a JWT:
+  VAULT_JWT_FILE or VAULT_JWT, VAULT_ROLE  with the Vault role; VAULT_AUTH_MOUNT, if not the API's first
+  LEASEKEEPER_CACERT                     a file with the private CA of its certificate
+  LEASEKEEPER_ALLOW_HTTP                 true: http:// to another machine, where the way is safe by other means
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 setup left something that differs`;
 

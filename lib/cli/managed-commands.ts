@@ -1,27 +1,16 @@
-import {
-  applySpecification,
-  type Operator,
-  pause,
-  remove,
-  resume,
-  rotateNow,
-  supply,
-} from '../host/managed-operations.ts';
-import type { ManagedSecret } from '../rotation/managed-secrets.ts';
-import { writeAcknowledgement } from '../vault/acknowledgements.ts';
-import { type Connection, withVault } from './connection.ts';
-import { readVaultEnvironment } from './environment.ts';
 import { type CliIo, sourceOf } from './io.ts';
+import { withSystem } from './open-system.ts';
 import { readSpecifications } from './specification-file.ts';
 import { readValue } from './supplied-value.ts';
+import type { ManagedCalls, ToldSecret } from './system.ts';
 
 /** Creates or changes managed secrets from a file, or from standard input. */
 export async function applyFile(io: CliIo, file: string): Promise<number> {
   const written = await readSpecifications(sourceOf(io, file));
-  return withVault(await readVaultEnvironment(io.environment), async ({ secrets }) => {
+  return withSystem(io, async ({ managed }) => {
     for (const one of written) {
-      const { name, version, state } = await applySpecification({ secrets }, one);
-      const due = state.due === undefined ? 'it waits to be asked for' : 'its first generation is due now';
+      const { name, document_version: version, next_rotation: next } = await managed.apply(one);
+      const due = next === undefined ? 'it waits to be asked for' : 'its first generation is due now';
       io.out(`${name}: ${version === 1 ? `created; ${due}` : 'changed'}`);
     }
     return 0;
@@ -32,10 +21,9 @@ export async function applyFile(io: CliIo, file: string): Promise<number> {
 export function rotateManaged(io: CliIo, name: string, options: { readonly leak: boolean }): Promise<number> {
   return change(
     io,
-    (operator) => rotateNow(operator, name, options.leak),
-    ({ state }) => {
-      const begun =
-        state.phase === 'idle' ? 'due now; the next scan begins it' : `already under way (${state.phase})`;
+    (managed) => managed.rotate(name, options.leak),
+    ({ phase }) => {
+      const begun = phase === 'idle' ? 'due now; the next scan begins it' : `already under way (${phase})`;
       return `rotation ${begun}${options.leak ? '; the old generation is revoked without grace' : ''}`;
     },
   );
@@ -44,18 +32,18 @@ export function rotateManaged(io: CliIo, name: string, options: { readonly leak:
 export function pauseManaged(io: CliIo, name: string): Promise<number> {
   return change(
     io,
-    (operator) => pause(operator, name),
-    ({ state }) =>
-      state.phase === 'idle'
+    (managed) => managed.pause(name),
+    ({ phase }) =>
+      phase === 'idle'
         ? 'paused; nothing of it is rotated or retired until it is resumed'
-        : `paused; the rotation under way (${state.phase}) is still finished`,
+        : `paused; the rotation under way (${phase}) is still finished`,
   );
 }
 
 export function resumeManaged(io: CliIo, name: string): Promise<number> {
   return change(
     io,
-    (operator) => resume(operator, name),
+    (managed) => managed.resume(name),
     () => 'goes on',
   );
 }
@@ -67,7 +55,7 @@ export function removeManaged(
 ): Promise<number> {
   return change(
     io,
-    (operator) => remove(operator, name, credentials),
+    (managed) => managed.remove(name, credentials),
     () =>
       credentials === 'revoke'
         ? 'no longer managed; its credentials are revoked once the grace is over'
@@ -80,22 +68,22 @@ export async function supplyManaged(io: CliIo, name: string, file: string): Prom
   const value = await readValue(io, file);
   return change(
     io,
-    (operator, { store }) => supply(operator, store, name, value),
-    ({ state }) =>
-      state.phase === 'idle'
+    (managed) => managed.supply(name, value),
+    ({ phase }) =>
+      phase === 'idle'
         ? 'value taken; the next scan begins its rotation'
-        : `value taken; its rotation follows the one under way (${state.phase})`,
+        : `value taken; its rotation follows the one under way (${phase})`,
   );
 }
 
 /** Says for a consumer that it has adopted a generation. */
-export async function acknowledgeManaged(
+export function acknowledgeManaged(
   io: CliIo,
   name: string,
   { consumer, generation }: { readonly consumer: string; readonly generation: number },
 ): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ store }) => {
-    const { generation: stands } = await writeAcknowledgement(store, name, consumer, generation);
+  return withSystem(io, async ({ managed }) => {
+    const stands = await managed.acknowledge(name, consumer, generation);
     io.out(
       `${name}: ${consumer} has ${stands === generation ? 'adopted' : 'already adopted the later'} generation ${stands}`,
     );
@@ -103,13 +91,13 @@ export async function acknowledgeManaged(
   });
 }
 
-async function change(
+function change(
   io: CliIo,
-  work: (operator: Operator, connection: Connection) => Promise<ManagedSecret>,
-  told: (secret: ManagedSecret) => string,
+  work: (managed: ManagedCalls) => Promise<ToldSecret>,
+  told: (secret: ToldSecret) => string,
 ): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async (connection) => {
-    const secret = await work(await connection.operator(), connection);
+  return withSystem(io, async ({ managed }) => {
+    const secret = await work(managed);
     io.out(`${secret.name}: ${told(secret)}`);
     return 0;
   });

@@ -68,7 +68,7 @@ function addViews(program: Command, io: CliIo, setExit: SetExit): void {
     .action(async (options: { json: boolean; removed: boolean }) => setExit(await listManaged(io, options)));
   program
     .command('show')
-    .description('specification and rotation state of one managed secret, as JSON')
+    .description('specification and rotation state of one managed secret, as JSON; by HTTP without handles')
     .argument('<name>', 'its name', managedName)
     .action(async (name: string) => setExit(await showManaged(io, name)));
   program

@@ -1,22 +1,17 @@
-import { readListed, type UnreadableSecret } from '../host/managed-list.ts';
-import { unknownName } from '../host/managed-refusals.ts';
-import { type ListedSecret, type ManagedSummary, summaryOf } from '../host/managed-summary.ts';
-import type { ManagedSecret } from '../rotation/managed-secrets.ts';
-import { withVault } from './connection.ts';
-import { readVaultEnvironment } from './environment.ts';
+import type { UnreadableSecret } from '../host/managed-list.ts';
+import type { ListedSecret } from '../host/managed-summary.ts';
 import type { CliIo } from './io.ts';
+import { withSystem } from './open-system.ts';
+import type { ToldSecret } from './system.ts';
 import { table } from './table.ts';
 
 /** A line for each managed secret. */
-export async function listManaged(
+export function listManaged(
   io: CliIo,
   options: { readonly json: boolean; readonly removed: boolean },
 ): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ secrets, requirePrepared }) => {
-    const names = await secrets.names();
-    // A mount that is not there lists like an empty one.
-    if (names.length === 0) await requirePrepared();
-    const found = (await readListed(secrets, names)).filter((one) => options.removed || one.removed !== true);
+  return withSystem(io, async ({ managed }) => {
+    const found = await managed.list(options);
     if (options.json) io.out(JSON.stringify(found, null, 2));
     else if (found.length === 0) io.out('Nothing is managed yet. `leasekeeper apply -f <file>` begins.');
     else for (const line of table([LIST_HEAD, ...found.map(columnsOf)])) io.out(line);
@@ -24,31 +19,25 @@ export async function listManaged(
   });
 }
 
-/** Specification and rotation state of one managed secret, handles included. There is no secret value in either. */
-export async function showManaged(io: CliIo, name: string): Promise<number> {
-  const secret = await read(io, name);
-  io.out(JSON.stringify({ ...summaryOf(secret), state: secret.state }, null, 2));
-  return 0;
+/**
+ * Specification and rotation state of one managed secret; where Vault itself is asked, handles included. There is no secret value in
+ * either.
+ */
+export function showManaged(io: CliIo, name: string): Promise<number> {
+  return withSystem(io, async ({ managed }) => {
+    io.out(JSON.stringify(await managed.show(name), null, 2));
+    return 0;
+  });
 }
 
 /** The last rotations of one managed secret, newest first. */
-export async function showHistory(
-  io: CliIo,
-  name: string,
-  options: { readonly json: boolean },
-): Promise<number> {
-  const { history } = summaryOf(await read(io, name));
-  if (options.json) io.out(JSON.stringify(history, null, 2));
-  else if (history.length === 0) io.out(`${name} has not been rotated yet.`);
-  else for (const line of table([HISTORY_HEAD, ...history.map(pastColumnsOf)])) io.out(line);
-  return 0;
-}
-
-async function read(io: CliIo, name: string): Promise<ManagedSecret> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ secrets }) => {
-    const secret = await secrets.read(name);
-    if (secret === undefined) throw unknownName(name);
-    return secret;
+export function showHistory(io: CliIo, name: string, options: { readonly json: boolean }): Promise<number> {
+  return withSystem(io, async ({ managed }) => {
+    const { history } = await managed.show(name);
+    if (options.json) io.out(JSON.stringify(history, null, 2));
+    else if (history.length === 0) io.out(`${name} has not been rotated yet.`);
+    else for (const line of table([HISTORY_HEAD, ...history.map(pastColumnsOf)])) io.out(line);
+    return 0;
   });
 }
 
@@ -87,7 +76,7 @@ function columnsOf(secret: ListedSecret | UnreadableSecret): readonly string[] {
   ];
 }
 
-function pastColumnsOf(past: ManagedSummary['history'][number]): readonly string[] {
+function pastColumnsOf(past: ToldSecret['history'][number]): readonly string[] {
   const took = STEPS.flatMap((step) => {
     const ms = past.took[step];
     return ms === undefined ? [] : [`${step} ${(ms / 1_000).toFixed(1)}s`];

@@ -1,32 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ulid } from 'ulid';
 import type * as z from 'zod';
-import { LeasekeeperError } from '../errors.ts';
-import { replayNotices, testSubscription } from '../host/subscription-notices.ts';
-import {
-  changeSubscription,
-  createSubscription,
-  deleteSubscription,
-  disableSubscription,
-  enableSubscription,
-  rotateSigningSecret,
-  type WithSecret,
-} from '../host/subscription-operations.ts';
-import { createAddressGuard } from '../notices/address-guard.ts';
-import { noticeView } from '../notices/attempt-log.ts';
+import { codeOf, LeasekeeperError } from '../errors.ts';
 import type { Replay } from '../notices/replay.ts';
-import type { Subscription } from '../notices/subscription.ts';
-import {
-  newSubscriptionSchema,
-  showable,
-  subscriptionChangesSchema,
-} from '../notices/subscription-changes.ts';
-import { isVaultError } from '../vault/errors.ts';
-import { type Connection, withVault } from './connection.ts';
-import { readVaultEnvironment } from './environment.ts';
+import { newSubscriptionSchema, subscriptionChangesSchema } from '../notices/subscription-changes.ts';
 import { type CliIo, EXIT } from './io.ts';
+import { withSystem } from './open-system.ts';
 import { lastAttempt } from './subscription-views.ts';
+import type { SubscriptionCalls, ToldSubscription, ToldSubscriptionWithSecret } from './system.ts';
 
 /** What is asked of a subscription. False: no more. */
 export interface Flags {
@@ -47,14 +27,11 @@ export interface ReplayFlags {
 }
 
 /** Prints the signing secret on a line of its own: it is shown this once. */
-export async function create(
-  io: CliIo,
-  { json, ...flags }: Flags & { readonly json: boolean },
-): Promise<number> {
+export function create(io: CliIo, { json, ...flags }: Flags & { readonly json: boolean }): Promise<number> {
   const { consumer, ...fields } = fieldsOf(flags);
   const wanted = checked(newSubscriptionSchema, { ...fields, consumer });
-  return asActor(io, async (actor) => {
-    const made = await createSubscription(actor, wanted);
+  return withSystem(io, async ({ subscriptions }) => {
+    const made = await subscriptions.create(wanted);
     tellSecret(
       io,
       made,
@@ -65,7 +42,7 @@ export async function create(
   });
 }
 
-export async function modify(io: CliIo, id: string, flags: Flags): Promise<number> {
+export function modify(io: CliIo, id: string, flags: Flags): Promise<number> {
   const { consumer: _, ...fields } = fieldsOf(flags);
   const changes = checked(subscriptionChangesSchema, fields);
   if (Object.values(changes).every((value) => value === undefined)) {
@@ -73,13 +50,13 @@ export async function modify(io: CliIo, id: string, flags: Flags): Promise<numbe
       hint: 'Say what: --url, --type, --name, --batch, --cloudevents or --description.',
     });
   }
-  return change(io, (actor) => changeSubscription(actor, id, changes), 'changed');
+  return change(io, (subscriptions) => subscriptions.change(id, changes), 'changed');
 }
 
 export function turnOff(io: CliIo, id: string): Promise<number> {
   return change(
     io,
-    (actor) => disableSubscription(actor, id),
+    (subscriptions) => subscriptions.disable(id),
     'disabled; nothing is sent to it until it is enabled',
   );
 }
@@ -87,14 +64,14 @@ export function turnOff(io: CliIo, id: string): Promise<number> {
 export function turnOn(io: CliIo, id: string): Promise<number> {
   return change(
     io,
-    (actor) => enableSubscription(actor, id),
+    (subscriptions) => subscriptions.enable(id),
     'enabled; `subscribe replay` sends again what it has missed',
   );
 }
 
 export function remove(io: CliIo, id: string): Promise<number> {
-  return asActor(io, async (actor) => {
-    await deleteSubscription(actor, id);
+  return withSystem(io, async ({ subscriptions }) => {
+    await subscriptions.delete(id);
     io.out(`${id}: deleted`);
     return 0;
   });
@@ -106,9 +83,9 @@ export function rotateSecret(
   id: string,
   { overlap, json }: { readonly overlap: number; readonly json: boolean },
 ): Promise<number> {
-  return asActor(io, async (actor) => {
-    const made = await rotateSigningSecret(actor, id, { overlapMs: overlap });
-    const old = showable(made.subscription).secrets.flatMap(({ until }) => until ?? []);
+  return withSystem(io, async ({ subscriptions }) => {
+    const made = await subscriptions.rotateSecret(id, overlap);
+    const old = made.secrets.flatMap(({ until }) => until ?? []);
     const both = old.length === 0 ? 'signs alone' : `signs beside the old one until ${old.toSorted().at(-1)}`;
     tellSecret(io, made, json, `this signing secret, which is not shown again, ${both}:`);
     return 0;
@@ -119,11 +96,11 @@ const POLL_MS = 500;
 
 /** Waits at most `waitMs` for the first attempt. Exit code 1 unless it was answered with 2xx. */
 export function sendTest(io: CliIo, id: string, waitMs: number): Promise<number> {
-  return asActor(io, async (actor) => {
-    const key = await testSubscription(actor, id);
+  return withSystem(io, async ({ subscriptions }) => {
+    const key = await subscriptions.test(id);
     const end = performance.now() + waitMs;
     for (;;) {
-      const told = await testResult(actor, id, key);
+      const told = await testResult(subscriptions, id, key);
       if (told !== undefined) {
         io[told.well ? 'out' : 'error'](`${id}: ${told.text}`);
         return told.well ? 0 : EXIT.failed;
@@ -138,31 +115,41 @@ export function sendTest(io: CliIo, id: string, waitMs: number): Promise<number>
   });
 }
 
-async function testResult({ notices }: Pick<Connection, 'notices'>, id: string, key: string) {
-  const found = await notices.dispatch(key);
-  const notice = found?.document.notices[id];
-  if (found === undefined || notice === undefined) return undefined;
-  const { state, ...view } = noticeView(key, found.document, notice);
-  const last = view.attempts.at(-1);
+const NOT_SENT = { well: false, text: 'was not sent: it is disabled or deleted' };
+
+/** Undefined until there is something to tell. */
+async function testResult(subscriptions: SubscriptionCalls, id: string, key: string) {
+  const notice = await noticeOf(subscriptions, id, key);
+  if (notice === 'deleted') return NOT_SENT;
+  if (notice === undefined || 'unreadable' in notice) return undefined;
+  const last = notice.attempts.at(-1);
   const isOver = last?.status !== undefined || last?.reason !== undefined;
-  if (!isOver && state === 'pending') return undefined;
-  const well = state === 'delivered';
-  const more = state === 'pending' ? `; tried again at ${view.due}` : '';
-  return {
-    well,
-    text: isOver ? `${lastAttempt(view, !well)}${more}` : 'was not sent: it is disabled or deleted',
-  };
+  if (!isOver) return notice.state === 'pending' ? undefined : NOT_SENT;
+  const well = notice.state === 'delivered';
+  const more = notice.state === 'pending' ? `; tried again at ${notice.due}` : '';
+  return { well, text: `${lastAttempt(notice, !well)}${more}` };
+}
+
+async function noticeOf(subscriptions: SubscriptionCalls, id: string, key: string) {
+  try {
+    const { notices } = await subscriptions.notices(id, { dispatch: key, limit: 1 });
+    // A system of an earlier version gives others beside it.
+    return notices.find(({ dispatch }) => dispatch === key);
+  } catch (error) {
+    if (codeOf(error) === 'subscription_unknown') return 'deleted';
+    throw error;
+  }
 }
 
 /** Goes through all pages. Exit code 1 when something could not be read. */
 export function replay(io: CliIo, id: string, what: Replay): Promise<number> {
-  return asActor(io, async (actor) => {
+  return withSystem(io, async ({ subscriptions }) => {
     let count = 0;
     const unreadable: string[] = [];
     let after: string | undefined;
     do {
       const page = { limit: 200, ...(after === undefined ? {} : { after }) };
-      const replayed = await replayNotices(actor, id, what, page);
+      const replayed = await subscriptions.replay(id, what, page);
       count += replayed.replayed.length;
       unreadable.push(...replayed.unreadable);
       after = replayed.next;
@@ -188,58 +175,37 @@ function fieldsOf({ url, consumer, type, name, batch, cloudevents, description }
 
 const FLAGS: Readonly<Record<string, string>> = { types: 'type', names: 'name' };
 
-/** Throws `subscription_invalid`, naming the options at fault. */
-function checked<T extends z.ZodType>(schema: T, fields: Readonly<Record<string, unknown>>): z.output<T> {
-  const parsed = schema.safeParse(fields);
-  if (parsed.success) return parsed.data;
-  const faults = parsed.error.issues.map(({ path: [field], message }) => {
+/** The fields, as they are sent. Throws `subscription_invalid`, naming the options at fault. */
+function checked<T extends z.ZodType>(schema: T, fields: Readonly<Record<string, unknown>>): z.input<T> {
+  if (isInput(schema, fields)) return fields;
+  const faults = schema.safeParse(fields).error?.issues.map(({ path: [field], message }) => {
     return `--${FLAGS[String(field)] ?? String(field)}: ${message}`;
   });
-  throw new LeasekeeperError('subscription_invalid', `The subscription will not do: ${faults.join('; ')}.`, {
+  throw new LeasekeeperError('subscription_invalid', `The subscription will not do: ${faults?.join('; ')}.`, {
     hint: 'Correct the options named. Nothing was changed.',
   });
 }
 
-function tellSecret(io: CliIo, { subscription, secret }: WithSecret, json: boolean, words: string): void {
+function isInput<T extends z.ZodType>(schema: T, value: unknown): value is z.input<T> {
+  return schema.safeParse(value).success;
+}
+
+function tellSecret(io: CliIo, made: ToldSubscriptionWithSecret, json: boolean, words: string): void {
   if (json) {
-    io.out(JSON.stringify({ ...showable(subscription), secret }, null, 2));
+    io.out(JSON.stringify(made, null, 2));
     return;
   }
-  io.out(`${subscription.id}: ${words}`);
-  io.out(secret);
+  io.out(`${made.id}: ${words}`);
+  io.out(made.secret);
 }
 
-type Actor = ReturnType<typeof actorOf>;
-
-function actorOf({ notices, deliveries, now }: Connection, allow: readonly string[]) {
-  const guard = createAddressGuard(allow);
-  return {
-    notices,
-    dispatches: notices,
-    addHints: deliveries.addAll.bind(deliveries),
-    checkUrl: (url: string) => void guard.checkUrl(url),
-    now,
-    randomBytes,
-    newName: ulid,
-  };
-}
-
-async function asActor(io: CliIo, work: (actor: Actor) => Promise<number>): Promise<number> {
-  const environment = await readVaultEnvironment(io.environment);
-  return withVault(environment, async (connection) => {
-    try {
-      return await work(actorOf(connection, environment.noticeAllow));
-    } catch (error) {
-      // A mount that is not there is most likely a Vault that was never prepared.
-      if (isVaultError(error, 'vault_not_found')) await connection.requirePrepared();
-      throw error;
-    }
-  });
-}
-
-function change(io: CliIo, work: (actor: Actor) => Promise<Subscription>, told: string): Promise<number> {
-  return asActor(io, async (actor) => {
-    const { id } = await work(actor);
+function change(
+  io: CliIo,
+  work: (subscriptions: SubscriptionCalls) => Promise<ToldSubscription>,
+  told: string,
+): Promise<number> {
+  return withSystem(io, async ({ subscriptions }) => {
+    const { id } = await work(subscriptions);
     io.out(`${id}: ${told}`);
     return 0;
   });

@@ -1,31 +1,20 @@
-import { listSubscriptions } from '../host/subscription-list.ts';
-import { noticesOf } from '../host/subscription-notices.ts';
-import { readSubscription } from '../host/subscription-operations.ts';
+import type { UnreadableSubscription } from '../host/subscription-list.ts';
 import type { LogPage, NoticeView } from '../notices/attempt-log.ts';
 import type { Notice } from '../notices/notice.ts';
-import { type ShownSubscription, showable } from '../notices/subscription-changes.ts';
-import { withVault } from './connection.ts';
-import { readVaultEnvironment } from './environment.ts';
 import type { CliIo } from './io.ts';
+import { withSystem } from './open-system.ts';
+import type { ToldSubscription } from './system.ts';
 import { table } from './table.ts';
 
 const PAGE = 200;
 
 /** A line for each subscription. */
-export async function listAll(
+export function listAll(
   io: CliIo,
   { consumer, json }: { readonly consumer?: string; readonly json: boolean },
 ): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ notices, requirePrepared }) => {
-    const all: Listed[] = [];
-    let after: string | undefined;
-    do {
-      const page = await listSubscriptions(notices, { consumer, after, limit: PAGE });
-      all.push(...page.subscriptions);
-      after = page.next;
-    } while (after !== undefined);
-    // A mount that is not there lists like an empty one. Who may see one consumer's only cannot tell.
-    if (all.length === 0 && consumer === undefined) await requirePrepared();
+  return withSystem(io, async ({ subscriptions }) => {
+    const all = await subscriptions.list(consumer);
     if (json) io.out(JSON.stringify(all, null, 2));
     else if (all.length === 0)
       io.out('There is none yet. `leasekeeper subscribe create --url <url>` makes one.');
@@ -34,9 +23,9 @@ export async function listAll(
   });
 }
 
-export async function show(io: CliIo, id: string): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async (connection) => {
-    io.out(JSON.stringify(showable(await readSubscription(connection, id)), null, 2));
+export function show(io: CliIo, id: string): Promise<number> {
+  return withSystem(io, async ({ subscriptions }) => {
+    io.out(JSON.stringify(await subscriptions.show(id), null, 2));
     return 0;
   });
 }
@@ -50,17 +39,17 @@ export interface NoticeFlags {
 }
 
 /** The newest first. */
-export async function listNotices(
+export function listNotices(
   io: CliIo,
   id: string,
   { state, since, limit, json }: NoticeFlags,
 ): Promise<number> {
-  return withVault(await readVaultEnvironment(io.environment), async ({ notices }) => {
+  return withSystem(io, async ({ subscriptions }) => {
     const found: Logged[] = [];
     let after: string | undefined;
     do {
       const query = { state, since, after, limit: Math.min(PAGE, limit - found.length) };
-      const page = await noticesOf({ notices, dispatches: notices }, id, query);
+      const page = await subscriptions.notices(id, query);
       found.push(...page.notices);
       after = page.next;
     } while (after !== undefined && found.length < limit);
@@ -85,25 +74,24 @@ export function lastAttempt(
   return `answered ${status}${took}${answer && view.answer !== undefined ? `: ${view.answer}` : ''}`;
 }
 
-type Listed = Awaited<ReturnType<typeof listSubscriptions>>['subscriptions'][number];
 type Logged = LogPage['notices'][number];
 
 const LIST_HEAD = ['ID', 'TYPES', 'NAMES', 'BATCH', 'STATE', 'URL'];
 const NOTICES_HEAD = ['RECORDED', 'ID', 'TYPE', 'STATE', 'TRIES', 'NEXT', 'LAST ATTEMPT'];
 
-function columnsOf(one: Listed): readonly string[] {
+function columnsOf(one: ToldSubscription | UnreadableSubscription): readonly string[] {
   if ('unreadable' in one) return [one.id, '-', '-', '-', 'unreadable', '-'];
   const { id, types, names, batch } = one;
   return [id, types.join(','), names.join(','), batch ?? '-', stateOf(one), urlOf(one)];
 }
 
-function stateOf({ disabled, failing_since: failing }: ShownSubscription): string {
+function stateOf({ disabled, failing_since: failing }: ToldSubscription): string {
   if (disabled !== undefined) return `disabled (${disabled.reason})`;
   return failing === undefined ? 'well' : `failing since ${failing}`;
 }
 
 /** Its owner may have written the document itself: whatever a terminal would act on is written as an URL has it. */
-function urlOf({ url }: ShownSubscription): string {
+function urlOf({ url }: ToldSubscription): string {
   return URL.parse(url)?.href ?? '-';
 }
 

@@ -43,8 +43,6 @@ export function listedOf({ name, spec, state }: ManagedSecret): ListedSecret {
 }
 
 /** Everything that may be told. */
-export type ManagedSummary = ReturnType<typeof summaryOf>;
-
 export function summaryOf({ name, input, spec, state, version }: ManagedSecret) {
   const idle = state.phase === 'idle';
   const { cur } = state;
@@ -87,7 +85,7 @@ function retiringOf(one: Retiring, state: RotationState, spec: Specification) {
     why: one.why,
     not_before: moment(one.notBefore),
     deadline: moment(one.deadline),
-    waiting_for: one.why === 'replaced' ? waitingFor(one, state, spec) : [],
+    waiting_for: one.why === 'replaced' ? [...waitingFor(one, state, spec)] : [],
     idle_since: moment(one.idleSince),
     overdue: one.overdue,
     failures: one.failures,
@@ -118,6 +116,8 @@ function pastOf(past: PastRotation) {
   };
 }
 
+function moment(ms: number): string;
+function moment(ms: number | undefined): string | undefined;
 function moment(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString();
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { issueRequestSchema } from '../access/issue.ts';
+import { dispatchKeySchema } from '../notices/dispatch.ts';
 import { noticeSchema } from '../notices/notice.ts';
 import { replaySchema } from '../notices/replay.ts';
 import { ownerSchema } from '../notices/subscription.ts';
@@ -74,6 +75,7 @@ export const subscriptionListQuery = z.object({
 export const rotateSecretQuery = z.object({ overlap: overlapSchema.default(DEFAULT_OVERLAP_MS) });
 
 export const noticesQuery = z.object({
+  dispatch: dispatchKeySchema.optional().describe('Only the notice of this dispatch.'),
   state: noticeSchema.shape.state.optional(),
   since: z.iso
     .datetime({ offset: true, error: 'expected a time such as 2026-11-21T20:00:00Z' })

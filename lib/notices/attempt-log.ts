@@ -13,18 +13,18 @@ export interface NoticeView {
   readonly id: string;
   readonly type: string;
   /** Of a batch: the types of the events in it. */
-  readonly types?: readonly string[];
+  readonly types?: readonly string[] | undefined;
   /** When it was recorded. */
   readonly created: string;
   readonly state: Notice['state'];
   /** When it is tried next, while it is pending. */
-  readonly due?: string;
+  readonly due?: string | undefined;
   /** Attempts by the present schedule. */
   readonly tries: number;
   /** The last ones, oldest first. One without status and reason is being made. */
   readonly attempts: readonly (Omit<Attempt, 'at'> & { readonly at: string })[];
   /** The first bytes of the last answer, redacted. */
-  readonly answer?: string;
+  readonly answer?: string | undefined;
 }
 
 /** A dispatch that may have a notice of the subscription: nobody can tell. */
@@ -34,6 +34,8 @@ export interface UnreadableDispatch {
 }
 
 export interface LogQuery {
+  /** Only that of this dispatch, whatever else is asked. */
+  readonly dispatch?: string | undefined;
   readonly state?: Notice['state'] | undefined;
   /** Of events from this time on, in milliseconds since the epoch. */
   readonly since?: number | undefined;
@@ -45,7 +47,7 @@ export interface LogQuery {
 export interface LogPage {
   readonly notices: readonly (NoticeView | UnreadableDispatch)[];
   /** There may be more. A page may be empty and yet have a next one. */
-  readonly next?: string;
+  readonly next?: string | undefined;
 }
 
 const MOST_READS = 200;
@@ -59,8 +61,9 @@ const PARALLEL = 8;
 export async function listNotices(
   { notices }: { readonly notices: NoticeStore },
   subscription: string,
-  { state, since, after, limit }: LogQuery,
+  { dispatch: key, state, since, after, limit }: LogQuery,
 ): Promise<LogPage> {
+  if (key !== undefined) return pageOf(await readRow(notices, key, subscription), undefined);
   const start = after === undefined ? undefined : placeIn(after);
   const shown: Row[] = [];
   let reads = 0;

@@ -43,16 +43,17 @@ export class DeliveryFailed extends LeasekeeperError {
   }
 }
 
+/** The codes of Node and OpenSSL that say that no secure connection came about. */
+export const TLS_FAULT =
+  /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO$)/;
+
 /** The codes of Node, OpenSSL and undici (`UND_ERR_…`); the first match wins. */
 const REASONS: ReadonlyArray<readonly [RegExp, FailureReason]> = [
   [/^ETIMEDOUT$|_TIMEOUT$/, 'timeout'],
   [/^ECONNREFUSED$/, 'refused'],
   [/^(?:EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL|EHOSTDOWN|ENETDOWN)$/, 'unreachable'],
   [/^(?:ENOTFOUND|EAI_[A-Z]+|ENODATA|ESERVFAIL)$/, 'dns'],
-  [
-    /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO$)/,
-    'tls',
-  ],
+  [TLS_FAULT, 'tls'],
   [/^UND_ERR_HEADERS_OVERFLOW$/, 'protocol'],
   [/^(?:ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET)$/, 'reset'],
   [/^(?:UND_ERR_ABORTED|UND_ERR_CLOSED|UND_ERR_DESTROYED)$/, 'aborted'],

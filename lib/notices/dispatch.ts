@@ -17,6 +17,11 @@ export const dispatchSchema = z.object({
 });
 export type Dispatch = z.infer<typeof dispatchSchema>;
 
+/** The key of a dispatch, as somebody else gives it: it stands in a path in Vault. */
+export const dispatchKeySchema = z
+  .string()
+  .regex(/^\d{4}-\d{2}-\d{2}\/[A-Za-z0-9_-]{1,64}$/, 'expected the key of a dispatch');
+
 const DAY_MS = 24 * 3_600_000;
 
 /** Dispatches stay this long: for replay, and so that a late duplicate of an event is not sent again. */

@@ -49,7 +49,7 @@ export interface Replayed {
   /** Keys of dispatches that cannot be read, and of which nothing is replayed. */
   readonly unreadable: readonly string[];
   /** The last key that was read, when there are more. */
-  readonly next?: string;
+  readonly next?: string | undefined;
 }
 
 /** One of today, and fifteen that are kept (dispatch.ts, `KEPT_MS`). */

@@ -167,25 +167,23 @@ export function withNewSecret(
  * All of a subscription that may be shown: of its signing secrets only until when the old ones sign. Fields that are undefined are left out
  * of JSON.
  */
-export function showable({
-  id,
-  secrets,
-  batch_ms: batch,
-  created,
-  disabled,
-  failing_since: since,
-  ...shown
-}: Subscription) {
+export function showable({ id, secrets, disabled, ...subscription }: Subscription) {
   const owner = ownerOf(id);
+  const { url, description, types, names, cloudevents, batch_ms: batch, warned } = subscription;
   return {
     id,
     consumer: owner === EVERYBODY ? undefined : owner,
-    ...shown,
+    url,
+    description,
+    types,
+    names,
+    cloudevents,
     batch: batch === undefined ? undefined : durationText(batch),
     secrets: secrets.map(({ until }) => ({ until: moment(until) })),
-    created: moment(created),
+    created: moment(subscription.created),
     disabled: disabled && { at: moment(disabled.at), reason: disabled.reason },
-    failing_since: moment(since),
+    failing_since: moment(subscription.failing_since),
+    warned,
   };
 }
 export type ShownSubscription = ReturnType<typeof showable>;
@@ -199,6 +197,8 @@ function isStoredAlike(one: Subscription, other: Subscription): boolean {
   return isDeepStrictEqual(JSON.parse(JSON.stringify(one)), JSON.parse(JSON.stringify(other)));
 }
 
+function moment(ms: number): string;
+function moment(ms: number | undefined): string | undefined;
 function moment(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString();
 }

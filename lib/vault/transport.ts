@@ -31,6 +31,8 @@ export interface TransportOptions {
   /** Milliseconds for connecting, and again for the answer. */
   readonly connectTimeoutMs?: number;
   readonly answerTimeoutMs?: number;
+  /** An answer with a larger body is an error. */
+  readonly largestAnswerBytes?: number;
   /** PEM of a private CA, as VAULT_CACERT holds. */
   readonly ca?: string;
   /** What to show when asked for a certificate. Asked for each new connection, because certificates are replaced before they expire. */
@@ -85,7 +87,7 @@ function openPool(options: TransportOptions): Pool {
     headersTimeout: options.answerTimeoutMs ?? 15_000,
     bodyTimeout: options.answerTimeoutMs ?? 15_000,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    maxResponseSize: LARGEST_ANSWER_BYTES,
+    maxResponseSize: options.largestAnswerBytes ?? LARGEST_ANSWER_BYTES,
   });
 }
 
@@ -157,5 +159,7 @@ function faultOf(error: unknown, signal: AbortSignal | undefined): unknown {
 /** The socket's error code; of a failed dual-stack connect, that of its first address. */
 function socketCode(error: unknown): string {
   const first = error instanceof AggregateError ? error.errors[0] : error;
-  return first instanceof Error && 'code' in first && typeof first.code === 'string' ? first.code : 'unknown';
+  if (first instanceof Error && 'code' in first && typeof first.code === 'string') return first.code;
+  // Only some of the parser's errors have a code.
+  return first instanceof errors.HTTPParserError ? first.name : 'unknown';
 }

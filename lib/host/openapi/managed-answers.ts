@@ -11,7 +11,7 @@ const phase = rotationStateSchema.shape.phase;
 const failures = z.int().min(0);
 const who = z.string();
 
-export const listedAnswer = z.strictObject({
+export const listedAnswer = z.object({
   name: z.string(),
   kind: z.string(),
   phase,
@@ -26,14 +26,12 @@ export const listedAnswer = z.strictObject({
   drift: z.boolean(),
 });
 
-export const managedListAnswer = z.strictObject({
-  managed: z.array(
-    z.union([listedAnswer, z.strictObject({ name: z.string(), unreadable: z.literal(true) })]),
-  ),
+export const managedListAnswer = z.object({
+  managed: z.array(z.union([listedAnswer, z.object({ name: z.string(), unreadable: z.literal(true) })])),
   next: z.string().optional().describe('What to send as `after`, when there are more.'),
 });
 
-const retiring = z.strictObject({
+const retiring = z.object({
   generation,
   kind: z.string(),
   why: z.enum(['replaced', 'leak', 'undone', 'removed']),
@@ -47,7 +45,7 @@ const retiring = z.strictObject({
   retry_at: moment.optional(),
 });
 
-const pending = z.strictObject({
+const pending = z.object({
   generation: generation.optional(),
   kind: z.string().optional(),
   reason: rotationReasonSchema,
@@ -59,7 +57,7 @@ const pending = z.strictObject({
   retry_at: moment.optional(),
 });
 
-const past = z.strictObject({
+const past = z.object({
   generation,
   kind: z.string(),
   reason: rotationReasonSchema,
@@ -72,7 +70,7 @@ const past = z.strictObject({
   retired_because: z.string().optional(),
 });
 
-export const managedAnswer = z.strictObject({
+export const managedAnswer = z.object({
   name: z.string(),
   kind: z.string(),
   specification: specificationSchema,
@@ -80,22 +78,22 @@ export const managedAnswer = z.strictObject({
   generation: generation.nullable().describe('Null: there is none yet.'),
   since: moment.optional(),
   ends_at: moment.optional(),
-  published: z.strictObject({ path: z.string(), version: z.int() }).optional(),
+  published: z.object({ path: z.string(), version: z.int() }).optional(),
   pending: pending.optional(),
   next_rotation: moment.optional(),
   next_reason: rotationReasonSchema.optional(),
   window_closes: moment.optional(),
-  asked_meanwhile: z.strictObject({ reason: rotationReasonSchema, by: who.optional() }).optional(),
+  asked_meanwhile: z.object({ reason: rotationReasonSchema, by: who.optional() }).optional(),
   failures,
   retiring: z.array(retiring),
   acknowledged: z.record(z.string(), z.number()).describe('The highest generation of each consumer.'),
-  paused: z.strictObject({ at: moment, by: who.optional() }).optional(),
+  paused: z.object({ at: moment, by: who.optional() }).optional(),
   removed: z
     .strictObject({ at: moment, by: who.optional(), credentials: z.enum(['revoke', 'keep']) })
     .optional(),
   drift: z.string().optional().describe('A code.'),
   verify_at: moment.optional(),
-  reaping: z.strictObject({ count: z.int().min(0), failed: z.string().optional() }),
+  reaping: z.object({ count: z.int().min(0), failed: z.string().optional() }),
   history: z.array(past),
   unpublished_events: z.int().min(0),
   document_version: z.int().min(1),

@@ -262,3 +262,35 @@ it('a consumer reads no dispatch itself, nor posts to the agenda', async () => {
     });
   }
 });
+
+describe('the notice of one dispatch', () => {
+  const noticesOf = (who: Who, dispatch: string) =>
+    ask(who, 'GET', `/${ids[who]}/notices`, { query: { dispatch, state: 'failed' } });
+
+  it('alone, whatever else is asked', async () => {
+    const events = [await recorded({ [ids.anna]: 'pending' }), await recorded({ [ids.anna]: 'pending' })];
+    for (const event of events) {
+      expect(await noticesOf('anna', keyOf(event))).toMatchObject({
+        status: 200,
+        body: { notices: [{ dispatch: keyOf(event), state: 'pending' }] },
+      });
+    }
+    expect((await noticesOf('anna', keyOf(rotated('other')))).body).toEqual({ notices: [] });
+  });
+
+  it('is told to nobody else', async () => {
+    const event = await recorded({ [ids.bert]: 'pending' });
+    expect((await noticesOf('anna', keyOf(event))).body).toEqual({ notices: [] });
+    const other = await ask('anna', 'GET', `/${ids.bert}/notices`, { query: { dispatch: keyOf(event) } });
+    expect(other).toMatchObject(problem(403, 'vault_denied'));
+  });
+
+  it.each(['evt_1', '../../secrets/app', '2026-11-21/../x', '2026-11-21/a/b', ''])(
+    '%j is no key: it stands in a path that `manage` reads itself',
+    async (dispatch) => {
+      functions.exchanges.splice(0);
+      expect(await noticesOf('anna', dispatch)).toMatchObject(problem(400, 'parameter_invalid'));
+      expect(functions.exchanges.filter(({ path }) => path.includes('dispatches'))).toEqual([]);
+    },
+  );
+});
