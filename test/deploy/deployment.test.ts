@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
+import { main } from '../../lib/cli/main.ts';
 import { FUNCTIONS } from '../../lib/host/identities.ts';
 import { admin } from '../support/admin.ts';
 import { withPostgres } from '../support/postgres.ts';
@@ -26,6 +27,9 @@ beforeAll(async () => {
   queues = queuesOf(deployment.aws, deployment.stack);
   logs = logsOf(deployment.aws, deployment.stack);
 }, 300_000);
+beforeEach((context) => {
+  if ('missing' in found) context.skip(`There is no local AWS: ${found.missing}.`);
+});
 /** What the functions say of a failure is gone with the local AWS. */
 afterEach(async ({ task }) => {
   if (task.result?.state !== 'fail' || 'missing' in found) return;
@@ -77,6 +81,19 @@ async function ask<Schema extends z.ZodType>(
   return schema.parse(text === '' ? undefined : JSON.parse(text));
 }
 
+/** What an operator does, far from Vault; gives what is printed. */
+async function command(...args: readonly string[]): Promise<string> {
+  const out: string[] = [];
+  const io = {
+    environment: { LEASEKEEPER_URL: deployment.api, VAULT_TOKEN: rootToken },
+    out: (text: string) => out.push(text),
+    error: (text: string) => out.push(text),
+  };
+  const code = await main(args, io);
+  expect(code, out.join('\n')).toBe(0);
+  return out.join('\n');
+}
+
 /** Logs in to PostgreSQL, and gives who one is there. */
 const loginAs = ({ username, password }: { username: string; password: string }) =>
   withPostgres(
@@ -98,24 +115,23 @@ describe('the deployed system', () => {
   let issuedUntil = 0;
   let first: z.infer<typeof secretSchema>;
 
-  it('could be deployed', (context) => {
-    if ('missing' in found) context.skip(`no local AWS: ${found.missing}`);
+  it('could be deployed', () => {
     expect(deployment.stack).toBe('leasekeeper-test');
   });
 
-  it('takes a subscription of an operator, and refuses strangers', async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  it('takes a subscription of an operator, and refuses strangers', async () => {
     await ask(z.unknown(), 401, 'GET', '/v1/managed', {});
     await ask(z.unknown(), 401, 'GET', '/v1/managed', { 'x-vault-token': 's.nobody' });
     await ask(z.unknown(), 403, 'GET', '/v1/managed', SERVICE());
-    const body = { url: deployment.receiver.url, types: ['secret.*', 'lease.*'] };
-    const made = await ask(subscriptionSchema, 201, 'POST', '/v1/subscriptions', OPERATOR(), body);
+    const options = ['--url', deployment.receiver.url, '--type', 'secret.*', '--type', 'lease.*'];
+    const made = subscriptionSchema.parse(
+      JSON.parse(await command('subscribe', 'create', ...options, '--json')),
+    );
     deployment.receiver.secret = made.secret;
     deployment.canaries.set('the signing secret', made.secret);
   });
 
-  it('issues a credential that works, to a service account', async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  it('issues a credential that works, to a service account', async () => {
     const body = { path: 'database/creds/api-gateway' };
     lease = await ask(leaseSchema, 201, 'POST', '/v1/leases', SERVICE(), body);
     deployment.canaries.set('the password of the lease', lease.data.password);
@@ -124,8 +140,7 @@ describe('the deployed system', () => {
     issuedUntil = Date.parse((await lookUp()).expire_time);
   });
 
-  it('is scanned by the schedule alone', { timeout: TWO_SCANS + 30_000 }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  it('is scanned by the schedule alone', { timeout: TWO_SCANS + 30_000 }, async () => {
     const scanned = async () =>
       (await logs.entriesOf('scan')).some((entry) => 'leasekeeper_last_scan_timestamp_seconds' in entry);
     await until(scanned, TWO_SCANS);
@@ -133,8 +148,7 @@ describe('the deployed system', () => {
 
   it('publishes a first generation, and tells it signed', {
     timeout: TWO_SCANS + 30_000,
-  }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  }, async () => {
     await until(() => noticesOf('secret.rotated').some(({ data }) => data.name === NAME), TWO_SCANS);
     expect(noticesOf('secret.rotated')).toContainEqual(
       expect.objectContaining({ data: expect.objectContaining(about(1).data) }),
@@ -144,8 +158,7 @@ describe('the deployed system', () => {
     expect(await loginAs(first.data)).toBe(first.data.username);
   });
 
-  it('renews the lease before it ends', { timeout: TWO_SCANS + 30_000 }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  it('renews the lease before it ends', { timeout: TWO_SCANS + 30_000 }, async () => {
     await until(async () => (await lookUp()).last_renewal !== null, TWO_SCANS);
     expect(Date.parse((await lookUp()).expire_time)).toBeGreaterThan(issuedUntil);
     expect(await loginAs(lease.data)).toBe(lease.data.username);
@@ -153,26 +166,28 @@ describe('the deployed system', () => {
 
   it('rotates on demand: both generations work, until the old one has been adopted from', {
     timeout: 2 * TWO_SCANS,
-  }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
-    await ask(z.unknown(), 202, 'POST', `/v1/managed/${NAME}/rotate`, OPERATOR());
+  }, async () => {
+    await command('rotate', NAME);
     await until(async () => (await published()).version > first.version, TWO_SCANS);
     const second = await published();
     deployment.canaries.set('the password of generation 2', second.data.password);
     expect(await loginAs(second.data)).toBe(second.data.username);
     expect(await loginAs(first.data)).toBe(first.data.username);
+    // Looked at once the grace is over: else the next scan would be the first to retire it.
+    await sleep(GRACE_MS + 1_000);
     const acknowledged = { consumer: 'api-gateway', generation: 2 };
     await ask(z.unknown(), 202, 'POST', `/v1/secrets/${NAME}/acks`, SERVICE(), acknowledged);
     await until(() => noticesOf('secret.retired').length > 0, TWO_SCANS);
     await expect(loginAs(first.data)).rejects.toThrow(/authentication failed/);
     expect(await loginAs(second.data)).toBe(second.data.username);
     expect(deployment.receiver.refused()).toBe(0);
+    expect(await command('list')).toContain(NAME);
+    expect(await command('status')).toContain('nothing fails');
   });
 
   it('puts a message that nobody can work on among the dead letters, whole', {
     timeout: 90_000,
-  }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  }, async () => {
     for (const queue of ['RenewQueue', 'RotateQueue', 'NotifyQueue'])
       await queues.setVisibilityTimeout(queue, 1);
     await queues.send('RenewQueue', '{"poison":true}');
@@ -188,8 +203,7 @@ describe('the deployed system', () => {
 
   it('delivers what had become a dead letter, once it is redriven', {
     timeout: 2 * TWO_SCANS,
-  }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  }, async () => {
     const policy = await read(
       z.object({ data: z.object({ policy: z.string() }) }),
       'GET',
@@ -198,7 +212,7 @@ describe('the deployed system', () => {
     await request('PUT', 'sys/policies/acl/leasekeeper-notify', {
       policy: 'path "nothing" { capabilities = ["deny"] }',
     });
-    await ask(z.unknown(), 202, 'POST', `/v1/managed/${NAME}/rotate`, OPERATOR());
+    await command('rotate', NAME);
     await until(async () => (await queues.count('NotifyDeadLetters')) > 0, TWO_SCANS);
     const rotated = () =>
       noticesOf('secret.rotated').filter(({ data }) => data.name === NAME && data.generation === 3);
@@ -210,8 +224,7 @@ describe('the deployed system', () => {
     expect(new Set(rotated().map(({ id }) => id)).size).toBe(1);
   });
 
-  it('has metrics from every function, and no secret in any log', async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  it('has metrics from every function, and no secret in any log', async () => {
     for (const name of FUNCTIONS) {
       const entries = await logs.entriesOf(name);
       expect(
@@ -232,8 +245,7 @@ describe('the deployed system', () => {
 
   it('goes without a trace, and leaves Vault and what was issued alone', {
     timeout: 120_000,
-  }, async (context) => {
-    if ('missing' in found) context.skip(found.missing);
+  }, async () => {
     await deployment.serverless('remove');
     expect(await queues.names()).toEqual([]);
     expect(await logs.groups()).toEqual([]);
