@@ -8,28 +8,8 @@ const LISTEN = { host: '127.0.0.1', port: 0 };
 const DAY_MS = 86_400_000;
 const OK: HttpHandler = async () => ({ statusCode: 200, body: 'ok' });
 
-it('ends although a proxy keeps its connection and always has one more request', async () => {
-  const server = await startHttpServer(LISTEN, [{ prefix: '', handler: OK }], DAY_MS);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  onTestFinished(() => agent.destroy());
-  let answers = 0;
-  const { promise: refused, resolve } = Promise.withResolvers<void>();
-  const askOn = (): void => {
-    get(`${server.address}/`, { agent }, (answer) => {
-      answers += 1;
-      answer.resume();
-      answer.once('end', askOn);
-    }).once('error', () => resolve());
-  };
-  askOn();
-  await expect.poll(() => answers).toBeGreaterThan(10);
-
-  await server.close();
-
-  await refused;
-});
-
-it('lets a request that is under way have its answer', async () => {
+/** A server with one request under way, which is answered when `answer` is called. Every other is answered at once. */
+async function startBusy() {
   const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
   const { promise: answered, resolve: answer } = Promise.withResolvers<void>();
   const handler: HttpHandler = async (event) => {
@@ -37,15 +17,39 @@ it('lets a request that is under way have its answer', async () => {
     await answered;
     return OK(event);
   };
-  const server = await startHttpServer(LISTEN, [{ prefix: '', handler }], DAY_MS);
+  return { server: await startHttpServer(LISTEN, [{ prefix: '', handler }], DAY_MS), asked, answer };
+}
+
+it('ends although a proxy keeps its connection and always has one more request', async () => {
+  const { server, asked, answer } = await startBusy();
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  onTestFinished(() => agent.destroy());
+  const { promise: refused, resolve } = Promise.withResolvers<void>();
+  const askOn = (): void => {
+    get(`${server.address}/`, { agent }, (answered) => {
+      answered.resume();
+      answered.once('end', askOn);
+    }).once('error', () => resolve());
+  };
+  askOn();
+  await asked;
+
+  const closed = server.close();
+  answer();
+
+  await closed;
+  await refused;
+});
+
+it('lets a request that is under way have its answer', async () => {
+  const { server, asked, answer } = await startBusy();
   const request = fetch(server.address);
   await asked;
 
   const closed = server.close();
   answer();
 
-  const { status, headers } = await request;
-  expect([status, headers.get('connection')]).toEqual([200, 'close']);
+  expect((await request).status).toBe(200);
   await closed;
 });
 
