@@ -1,10 +1,10 @@
-import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { findOnPath, lastLines, runCommand } from '../../lib/host/local/run-command.ts';
-import { readProjectFile } from '../docs/documents.ts';
+import { fencedBlocks, readProjectFile } from '../docs/documents.ts';
 import { type PythonProgram, pythonEnvironment } from '../support/python-environment.ts';
 import type { PythonMissing } from '../support/python-package.ts';
 import { CONTAINERFILE, KUSTOMIZATION, MANIFESTS, root, yamlIn } from './files.ts';
@@ -91,7 +91,7 @@ describe('manifests and Containerfile, by the rules of checkov', () => {
     ['root.yaml', deployment.replace('runAsNonRoot: true', '').replace(/runAsUser: .*/, ''), 'CKV_K8S_23'],
     ['writable.yaml', deployment.replace('readOnlyRootFilesystem: true', ''), 'CKV_K8S_22'],
     ['secrets.yaml', deployment.replace('drop: [ALL]', 'add: [SYS_ADMIN]'), 'CKV_K8S_39'],
-    ['unlimited.yaml', deployment.replace('memory: 384Mi', ''), 'CKV_K8S_13'],
+    ['unlimited.yaml', deployment.replace('memory: 512Mi', ''), 'CKV_K8S_13'],
     ['unprobed.yaml', deployment.replace('livenessProbe:', 'startupProbe2:'), 'CKV_K8S_8'],
     ['token.yaml', deployment.replace('automountServiceAccountToken: false', ''), 'CKV_K8S_38'],
     ['Dockerfile', readProjectFile(CONTAINERFILE).replace(/^USER .*$/m, ''), 'CKV_DOCKER_3'],
@@ -135,16 +135,37 @@ describe('manifests and Containerfile, by the rules of checkov', () => {
 });
 
 describe('what kubectl makes of them', () => {
-  it('is good by the schemas, settings included', async ({ skip }) => {
-    const kubectl = await findOnPath('kubectl', process.env);
-    if (kubectl === undefined) return skip('not tried, kubectl is not on PATH');
-    const { code, stdout, stderr } = await runCommand(kubectl, ['kustomize', path.dirname(KUSTOMIZATION)], {
-      cwd: root,
-      env: { PATH: process.env.PATH, HOME: folder },
-    });
+  let kubectl: string;
+
+  beforeEach(async ({ skip }) => {
+    kubectl = (await findOnPath('kubectl', process.env)) ?? skip('not tried, kubectl is not on PATH');
+  });
+
+  async function kustomize(place: string): Promise<readonly unknown[]> {
+    const env = { PATH: process.env.PATH, HOME: folder };
+    const { code, stdout, stderr } = await runCommand(kubectl, ['kustomize', place], { env });
     if (code !== 0) throw new Error(`kubectl ended with ${code}: ${lastLines(stderr)}`);
-    const rendered = yamlIn('rendered', stdout);
-    expect(rendered).toHaveLength(manifests.length + 1);
-    expect(await faultsIn(rendered)).toEqual([]);
+    return yamlIn('what was made', stdout);
+  }
+
+  it('is good by the schemas, settings included', async () => {
+    const made = await kustomize(path.join(root, path.dirname(KUSTOMIZATION)));
+    expect(made).toHaveLength(manifests.length + 1);
+    expect(await faultsIn(made)).toEqual([]);
+  });
+
+  it('has what the kustomization of the document says', async () => {
+    const place = path.join(folder, 'own');
+    await cp(path.join(root, 'deploy'), path.join(place, 'leasekeeper/deploy'), { recursive: true });
+    const [kustomization = ''] = fencedBlocks(readProjectFile('docs/deploy-one-process.md'), 'yaml');
+    await writeFile(path.join(place, 'kustomization.yaml'), kustomization);
+    await writeFile(path.join(place, 'vault-ca.pem'), 'a certificate');
+    const made = await kustomize(place);
+    expect(await faultsIn(made)).toEqual([]);
+    const text = JSON.stringify(made);
+    expect(text).toContain('"VAULT_CACERT_PEM":"a certificate"');
+    expect(text).toContain('"LEASEKEEPER_AUTH":"kubernetes"');
+    expect(text).toMatch(/"image":"[^"]+\/leasekeeper:[\d.]+"/);
+    expect(text).toContain('"port":5432');
   });
 });
