@@ -13,7 +13,7 @@ import { CONTAINERFILE, KUSTOMIZATION, MANIFESTS, root, yamlIn } from './files.t
 const LINTERS = {
   file: 'manifest-linters.requirements.txt',
   oldestPython: [3, 11],
-  modules: ['kubernetes_validate', 'checkov.main'],
+  modules: ['kubernetes_validate', 'checkov.version'],
 } as const;
 const VALIDATE = `
 import json, sys, kubernetes_validate

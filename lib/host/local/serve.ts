@@ -7,12 +7,10 @@ import { startOneProcess } from './one-process.ts';
 /** `leasekeeper serve`: the one-process host on the user's own Vault, until it is told to stop. Resolves to the exit code. */
 export async function runServe(): Promise<number> {
   const config = readConfig();
-  // Before anything else: the first process of a container is not ended by a signal that it does not wait for.
-  const told = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   const logger = createLogger({ level: config.logLevel, name: 'leasekeeper' });
   const host = await startOneProcess({ config, logger, identityOf: (name) => identityOf(config, name) });
   logger.info({ address: host.address, vault: config.vaultAddress, namespace: config.namespace }, 'serving');
-  await told;
+  await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')]);
   logger.info({}, 'stopping');
   await host.close();
   return 0;

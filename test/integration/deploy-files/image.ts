@@ -18,14 +18,15 @@ const lockSchema = z.object({
 
 /**
  * Makes what an image of the Containerfile holds, by its own COPY lines, as far as that is possible without an engine: what is built is
- * built from what is copied into the first stage, and packages are those that the lock file has for production. Returns its folder.
+ * built from what is copied into the first stage, and packages are those that the lock file has for production. They are links: run it with
+ * `--preserve-symlinks`, or a package would find all that is installed here. Returns its folder.
  */
 export async function makeImage(folder: string): Promise<string> {
   const [build, image] = [path.join(folder, 'build'), path.join(folder, 'image')];
   const copies = copiesIn(readProjectFile(CONTAINERFILE));
   for (const copy of copies.filter(({ stage }) => stage === 'build')) await copyAll(copy, root, build);
   await compile(build);
-  await copyPackages(path.join(build, 'node_modules'));
+  await linkPackages(build);
   for (const copy of copies.filter(({ stage }) => stage === 'final')) {
     await copyAll(copy, copy.from === undefined ? root : build, image);
   }
@@ -55,12 +56,13 @@ async function compile(folder: string): Promise<void> {
 }
 
 /** What `npm prune --omit=dev --omit=optional` leaves. */
-async function copyPackages(to: string): Promise<void> {
+async function linkPackages(folder: string): Promise<void> {
   const { packages } = lockSchema.parse(JSON.parse(readProjectFile('package-lock.json')));
   const kept = Object.entries(packages).filter(
     ([name, { dev, optional, devOptional }]) => name !== '' && !(dev || optional || devOptional),
   );
   for (const [name] of kept) {
-    await cp(path.join(root, name), path.join(path.dirname(to), name), { recursive: true });
+    await mkdir(path.join(folder, path.dirname(name)), { recursive: true });
+    await symlink(path.join(root, name), path.join(folder, name));
   }
 }

@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { main } from '../../../lib/cli/main.ts';
 import { FUNCTIONS } from '../../../lib/host/identities.ts';
 import { freePorts } from '../../../lib/host/local/free-port.ts';
+import { runCommand } from '../../../lib/host/local/run-command.ts';
 import { startTokenReview, type TokenReviewServer } from '../../../lib/host/local/token-review.ts';
 import { kubernetesAuth } from '../../../lib/vault/auth/kubernetes.ts';
 import { VaultClient } from '../../../lib/vault/client.ts';
@@ -33,7 +34,8 @@ function documentedSetup(): readonly string[] {
 describe('one process in a pod, with what is in its image and the settings of the manifests', () => {
   const root = uniqueName('root');
   let folder: string;
-  let image: string;
+  /** Node and the image's own entry. */
+  let command: readonly string[];
   let reviews: TokenReviewServer;
   let client: VaultClient;
   let jwt: string;
@@ -41,7 +43,8 @@ describe('one process in a pod, with what is in its image and the settings of th
 
   beforeAll(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'leasekeeper-image-'));
-    image = await makeImage(folder);
+    const image = await makeImage(folder);
+    command = ['--preserve-symlinks', '--preserve-symlinks-main', path.join(image, 'dist/lib/cli/main.js')];
     const { request, address, rootToken } = admin(inject);
     client = new VaultClient({ transport: createTransport({ address }) });
     reviews = await startTokenReview({ dataDir: folder });
@@ -74,12 +77,24 @@ describe('one process in a pod, with what is in its image and the settings of th
     await rm(folder, { recursive: true });
   });
 
+  it('its image can prepare a Vault too', async () => {
+    const { code, stdout } = await runCommand(
+      process.execPath,
+      [...command, 'setup', '--print', '--layout', 'prefix'],
+      {
+        env: {},
+      },
+    );
+    expect(code).toBe(0);
+    expect(stdout).toContain('# policy leasekeeper-rotate\n');
+  });
+
   it.each(FUNCTIONS)('its service account logs in as %s, and gets that policy alone', async (name) => {
     const method = kubernetesAuth({ role: `leasekeeper-${name}`, jwt: async () => jwt, authNamespace: root });
     const { token } = await method.login(client);
     const { address } = inject('openbao');
     const answer = await fetch(`${address}/v1/${root}/auth/token/lookup-self`, {
-      headers: { 'x-vault-token': token.expose() },
+      headers: { 'x-vault-token': token },
     });
     expect(lookupAnswer.parse(await answer.json()).data.policies).toEqual([`leasekeeper-${name}`]);
   });
@@ -109,8 +124,8 @@ describe('one process in a pod, with what is in its image and the settings of th
     const before = await accessors();
     const [port = 0] = await freePorts(1);
     const address = `http://127.0.0.1:${port}`;
-    const child = spawn(process.execPath, [path.join(image, 'dist/lib/cli/main.js'), 'serve'], {
-      cwd: image,
+    const child = spawn(process.execPath, [...command, 'serve'], {
+      cwd: folder,
       env: {
         ...settingsIn(POD_SETTINGS),
         ...environment,
