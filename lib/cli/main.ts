@@ -108,6 +108,7 @@ interface SetupFlags {
   readonly approleFile?: string;
   readonly kubernetes?: string;
   readonly serviceAccountNamespace: string;
+  readonly serviceAccount?: string;
   readonly audience?: string;
   readonly managed: readonly string[];
 }
@@ -141,6 +142,7 @@ function addSetupCommand(program: Command, io: CliIo, setExit: SetExit): void {
       'of the service accounts leasekeeper-<function>',
       'lotabots',
     )
+    .option('--service-account <name>', 'that all functions share, when they run in one pod')
     .option('--audience <audience>', 'that service account tokens must be for')
     .option('--token-ttl <duration>', "of the functions' own tokens", milliseconds, 3_600_000)
     .option('--max-versions <count>', 'versions the state mount keeps of a document', countUpTo(1_024), 4)
@@ -173,6 +175,7 @@ function addSetupCommand(program: Command, io: CliIo, setExit: SetExit): void {
           secretIdTtlSeconds: Math.ceil(flags.secretIdTtl / 1_000),
           appRoleFile: approleFile,
           serviceAccountNamespace: flags.serviceAccountNamespace,
+          serviceAccount: flags.serviceAccount,
         }),
       );
     });

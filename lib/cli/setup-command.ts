@@ -31,6 +31,8 @@ export interface SetupRequest {
   /** A configured kubernetes auth method; undefined: no Kubernetes identities. */
   readonly kubernetes: string | undefined;
   readonly serviceAccountNamespace: string;
+  /** The one that all functions share; undefined: one for each. */
+  readonly serviceAccount: string | undefined;
   readonly audience: string | undefined;
   /** Files of managed secrets to prepare for. */
   readonly managed: readonly string[];
@@ -117,6 +119,7 @@ async function optionsOf(
           kubernetes: {
             mount: kubernetes,
             serviceAccountNamespace: request.serviceAccountNamespace,
+            ...(request.serviceAccount === undefined ? {} : { serviceAccount: request.serviceAccount }),
             ...(request.audience === undefined ? {} : { audience: request.audience }),
           },
         }),

@@ -35,7 +35,7 @@ export const ROUTES = {
     'GET /openapi.json',
   ],
   /** Of the one-process host alone. */
-  local: ['GET /healthz', 'GET /metrics'],
+  local: ['GET /healthz', 'GET /livez', 'GET /readyz', 'GET /metrics'],
 } as const;
 
 export type RouteKey = (typeof ROUTES)[keyof typeof ROUTES][number];

@@ -22,7 +22,7 @@ describe('docs/openapi.json', () => {
   it('has every route of the routers, and no other', () => {
     const metrics = { text: notCalled, contentType: 'text/plain' };
     const own = processRoutes({
-      health: { scannedAt: 0, failing: false },
+      health: { scannedAt: 0, failing: false, triedAt: 0, stopping: false },
       scanIntervalMs: 1,
       now: () => 0,
       metrics,

@@ -189,7 +189,7 @@ describe('a problem', () => {
 describe('a function behind HTTP', () => {
   const handler = routed(
     processRoutes({
-      health: { scannedAt: 0, failing: false },
+      health: { scannedAt: 0, failing: false, triedAt: 0, stopping: false },
       scanIntervalMs: 1_000,
       now: () => 2_000,
       metrics: { text: () => Promise.resolve('a 1\n'), contentType: 'text/plain; version=0.0.4' },
@@ -204,6 +204,8 @@ describe('a function behind HTTP', () => {
 
   it.each([
     ['GET', '/healthz', 200, 'application/json'],
+    ['GET', '/livez', 200, 'application/json'],
+    ['GET', '/readyz', 503, 'application/json'],
     ['GET', '/metrics', 200, 'text/plain; version=0.0.4'],
     ['GET', '/healthz/deeper', 404, 'application/problem+json'],
     ['DELETE', '/metrics', 405, 'application/problem+json'],

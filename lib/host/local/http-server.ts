@@ -19,24 +19,33 @@ export interface HttpRoutes {
 export interface HttpServer {
   /** `http://127.0.0.1:8280` */
   readonly address: string;
-  /** Takes no more requests and lets those under way end. */
+  /**
+   * Takes no more connections and lets requests under way end, within `longestRequestMs`. Each connection ends with its answer: a proxy
+   * that always has one more request would keep its own, and with it the process, for ever.
+   */
   close(): Promise<void>;
 }
 
 const LARGEST_BODY_BYTES = 128 * 1024;
+/** As long as API Gateway waits for an answer; and the longest that a request may take to arrive. */
+const LONGEST_REQUEST_MS = 30_000;
 
 /** Serves HTTP functions as API Gateway's HTTP API would: same event, same answer. Throws Node's own error when it cannot listen. */
 export async function startHttpServer(
   listen: { readonly host: string; readonly port: number },
   routes: readonly HttpRoutes[],
+  longestRequestMs = LONGEST_REQUEST_MS,
 ): Promise<HttpServer> {
   const server = createServer((request, response) => {
-    void answer(routes, request, response);
+    void answerTo(routes, request).then((result) => {
+      if (!server.listening) response.setHeader('connection', 'close');
+      send(response, result);
+    });
   });
-  server.requestTimeout = 30_000;
+  server.requestTimeout = longestRequestMs;
   server.listen(listen.port, listen.host);
   await once(server, 'listening');
-  return { address: addressOf(server, listen.host), close: () => closeServer(server) };
+  return { address: addressOf(server, listen.host), close: () => closeServer(server, longestRequestMs) };
 }
 
 function addressOf(server: Server, host: string): string {
@@ -45,18 +54,21 @@ function addressOf(server: Server, host: string): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-async function closeServer(server: Server): Promise<void> {
+async function closeServer(server: Server, longestRequestMs: number): Promise<void> {
   const closed = once(server, 'close');
   server.close();
   server.closeIdleConnections();
+  // A server that is closing no longer looks at `requestTimeout`.
+  const deadline = setTimeout(() => server.closeAllConnections(), longestRequestMs);
   await closed;
+  clearTimeout(deadline);
 }
 
-async function answer(
+/** Never rejects. */
+async function answerTo(
   routes: readonly HttpRoutes[],
   request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
+): Promise<APIGatewayProxyStructuredResultV2> {
   const requestId = randomUUID();
   try {
     const event = await eventOf(request, requestId);
@@ -66,9 +78,9 @@ async function answer(
         method === asked && (event.rawPath === prefix || event.rawPath.startsWith(`${prefix}/`)),
     );
     if (route === undefined) throw unrouted({ method: asked, path: event.rawPath });
-    send(response, await route.handler(event));
+    return await route.handler(event);
   } catch (error) {
-    send(response, problemAnswer(problemOf(error), requestId));
+    return problemAnswer(problemOf(error), requestId);
   }
 }
 

@@ -103,12 +103,14 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
   bus.connect('renew', (event) => renew(event, localContext('renew')));
   bus.connect('rotate', (event) => rotate(event, localContext('rotate')));
   bus.connect('notify', (event) => notify(event, localContext('notify')));
-  const health = { scannedAt: 0, failing: false };
+  const health = { scannedAt: 0, failing: false, triedAt: Date.now(), stopping: false };
   const { scanIntervalMs } = config;
   const ownRoutes = routed(processRoutes({ health, scanIntervalMs, now: Date.now, metrics }));
   const own: HttpHandler = (event) => ownRoutes(event, localContext('process'));
   const http = await startHttpServer(config.listen, [
     { prefix: '/healthz', handler: own },
+    { prefix: '/livez', handler: own },
+    { prefix: '/readyz', handler: own },
     { prefix: '/metrics', handler: own },
     { prefix: '/openapi.json', handler: (event) => manage(event, localContext('manage')) },
     { prefix: '/v1/managed', handler: (event) => manage(event, localContext('manage')) },
@@ -127,11 +129,14 @@ export async function startOneProcess(options: OneProcessOptions): Promise<OnePr
     } catch (err) {
       health.failing = true;
       logger.error({ err }, 'scan failed');
+    } finally {
+      health.triedAt = Date.now();
     }
   });
   return {
     address: http.address,
     close: async () => {
+      health.stopping = true;
       await schedule.close();
       await http.close();
       await bus.close();

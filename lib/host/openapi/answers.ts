@@ -89,3 +89,5 @@ export const healthAnswer = z.object({
   status: z.enum(['ok', 'failing']),
   seconds_since_scan: count,
 });
+export const lifeAnswer = z.strictObject({ status: z.enum(['ok', 'stuck']) });
+export const readinessAnswer = z.strictObject({ status: z.enum(['ok', 'starting', 'stopping']) });

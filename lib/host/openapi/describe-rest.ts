@@ -1,6 +1,6 @@
 import * as z from 'zod';
 import type { ROUTES, RouteKey } from '../route-table.ts';
-import { healthAnswer, schemaListAnswer } from './answers.ts';
+import { healthAnswer, lifeAnswer, readinessAnswer, schemaListAnswer } from './answers.ts';
 import type { Operation } from './operation.ts';
 
 type RestRoute =
@@ -69,6 +69,34 @@ export const restOperations: Readonly<Record<RestRoute, Operation>> = {
         description: 'They do not.',
         schema: healthAnswer,
         example: { status: 'failing', seconds_since_scan: 300 },
+      },
+    },
+    problems: [],
+  },
+  'GET /livez': {
+    id: 'showLife',
+    tag: 'process',
+    summary: 'Whether the process should be left running',
+    description: 'Only of the one-process host. It does not depend on Vault.',
+    open: true,
+    answers: {
+      200: { description: 'It should.', schema: lifeAnswer, example: { status: 'ok' } },
+      503: { description: 'Its schedule stands still.', schema: lifeAnswer, example: { status: 'stuck' } },
+    },
+    problems: [],
+  },
+  'GET /readyz': {
+    id: 'showReadiness',
+    tag: 'process',
+    summary: 'Whether callers should be sent here',
+    description: 'Only of the one-process host. From the first scan that succeeded until it is told to end.',
+    open: true,
+    answers: {
+      200: { description: 'They should.', schema: readinessAnswer, example: { status: 'ok' } },
+      503: {
+        description: 'No scan has succeeded yet, or it is ending.',
+        schema: readinessAnswer,
+        example: { status: 'starting' },
       },
     },
     problems: [],

@@ -53,11 +53,13 @@ export interface AppRoleIdentities {
   readonly secretIdTtlSeconds: number;
 }
 
-/** Kubernetes identities of the functions, one role `leasekeeper-<function>` each, for a service account of the same name. */
+/** Kubernetes identities of the functions, one role `leasekeeper-<function>` each. */
 export interface KubernetesIdentities {
   /** An auth method that is there and configured. */
   readonly mount: string;
   readonly serviceAccountNamespace: string;
+  /** Who may log in by every role: the account of a pod in which all functions run. Left out: by each role an account of its name. */
+  readonly serviceAccount?: string;
   readonly audience?: string;
 }
 

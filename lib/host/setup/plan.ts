@@ -84,7 +84,7 @@ function kubernetesStep(
   const path = joinPath(options.authNamespace, 'auth', kubernetes.mount, 'role', `leasekeeper-${name}`);
   return identityStep(`Kubernetes role leasekeeper-${name}`, path, name, {
     ...tokenFields(options, name),
-    bound_service_account_names: [`leasekeeper-${name}`],
+    bound_service_account_names: [kubernetes.serviceAccount ?? `leasekeeper-${name}`],
     bound_service_account_namespaces: [kubernetes.serviceAccountNamespace],
     bound_service_account_namespace_selector: '',
     audience: kubernetes.audience ?? '',

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
+import { FUNCTIONS } from '../../../lib/host/identities.ts';
 import type { KnownRight, ManagedAccess, SetupOptions } from '../../../lib/host/setup/options.ts';
 import { planSetup } from '../../../lib/host/setup/plan.ts';
 import { readPolicyTemplates } from '../../../lib/host/setup/policy-files.ts';
@@ -59,6 +60,20 @@ describe('the plan', () => {
     });
     // The auth method itself belongs to whoever runs the cluster.
     expect(paths({ kubernetes })).not.toContain('sys/auth/k8s');
+  });
+
+  it('lets one service account in by all six roles, each with its own policy, if that is asked for', () => {
+    const kubernetes = { mount: 'k8s', serviceAccountNamespace: 'ops', serviceAccount: 'leasekeeper' };
+    const roles = planSetup({ ...options, managed: [], kubernetes }).flatMap(({ write }) =>
+      write.path.startsWith('auth/k8s/role/') ? [write.body] : [],
+    );
+    expect(roles).toMatchObject(
+      FUNCTIONS.map((name) => ({
+        bound_service_account_names: ['leasekeeper'],
+        bound_service_account_namespaces: ['ops'],
+        token_policies: [`leasekeeper-${name}`],
+      })),
+    );
   });
 
   it('gives no path below the state mount to anybody but those who need it', () => {

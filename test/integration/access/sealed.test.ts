@@ -86,6 +86,8 @@ it('a sealed Vault is told as such, with a time to come back; once it is unseale
   expect(await refused.json()).toMatchObject({ code: 'vault_sealed', hint: expect.any(String) });
   // A scan that was under way when it was sealed may wait for its answer until it times out.
   await expect.poll(health, { timeout: 40_000 }).toMatchObject({ status: 503, body: { status: 'failing' } });
+  // Nothing is better for a restart, or for callers who are told nothing.
+  for (const probe of ['livez', 'readyz']) expect((await fetch(`${host.address}/${probe}`)).status).toBe(200);
 
   await request('PUT', 'sys/unseal', { key: unsealKey });
   await expect.poll(async () => (await read()).status, { timeout: 20_000 }).toBe(200);
