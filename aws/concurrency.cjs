@@ -4,10 +4,12 @@
  */
 const { integer, readParams } = require('./params.cjs');
 
-const reserved = (name) => async ({ resolveVariable }) => {
-  const { [name]: value } = await readParams(resolveVariable, [name]);
-  return value === 'none' ? null : integer(name, value, 1);
-};
+const reserved =
+  (name) =>
+  async ({ resolveVariable }) => {
+    const { [name]: value } = await readParams(resolveVariable, [name]);
+    return value === 'none' ? null : integer(name, value, 1);
+  };
 
 module.exports = {
   scan: reserved('scanConcurrency'),

@@ -1,5 +1,6 @@
 /** The dashboard in CloudWatch: what needs a person comes first. Its text is JSON, in which CloudFormation puts the names of what it has made. */
 const { readParams } = require('./params.cjs');
+const queryAlarms = require('./query-alarms.cjs');
 
 const WORKERS = ['Renew', 'Rotate', 'Notify'];
 const FUNCTIONS = ['Scan', ...WORKERS, 'Fetch', 'Manage'];
@@ -8,12 +9,12 @@ const BOOKS = ['leases', 'rotations', 'deliveries'];
 
 /** Those of alarms.yml. CloudFormation refuses one that is not there; that none is missing, a test looks. */
 const ALARMS = [
-  ...['NotScanning', 'VaultAway', 'LeasesOverdue', 'RotationsOverdue', 'DeliveriesOverdue', 'AgendaTroubles'],
+  ...['NotScanning', 'VaultAway', 'LeasesOverdue', 'RotationsOverdue', 'DeliveriesOverdue'],
   ...DEAD_LETTERS.map((name) => `${name}DeadLetters`),
   ...WORKERS.map((name) => `${name}Age`),
   ...FUNCTIONS.map((name) => `${name}Errors`),
-  ...['FetchThrottles', 'ManageThrottles', 'ApiErrors', 'LeaseLost', 'RenewalsFailing', 'LoginsFailing'],
-  ...['RotationFailing', 'RetireFailing', 'Drift', 'EndpointGone'],
+  ...['FetchThrottles', 'ManageThrottles', 'ApiErrors', 'LeaseLost', 'RenewalsFailing'],
+  ...['RotationFailing', 'RetireFailing', 'EndpointGone'],
 ];
 
 /** @param {string} title @param {unknown[]} metrics @param {object} [more] */
@@ -24,7 +25,7 @@ const graph = (title, metrics, more = {}) => ({
 const sum = { stat: 'Sum' };
 const maximum = { stat: 'Maximum' };
 
-function widgetsFor(namespace, prefix) {
+function widgetsFor(namespace, prefix, alarms) {
   const own = (name, labels, options) => [namespace, name, ...Object.entries(labels).flat(), options];
   /** All series of a metric, whatever the values of its labels. */
   const all = (name, labels, stat = 'Sum') => [
@@ -35,34 +36,52 @@ function widgetsFor(namespace, prefix) {
     },
   ];
   const queue = (id, metric, label) => ['AWS/SQS', metric, 'QueueName', `\${${id}.QueueName}`, { label }];
-  const lambda = (name, metric) => ['AWS/Lambda', metric, 'FunctionName', `\${${name}LambdaFunction}`, { label: name }];
+  const lambda = (name, metric) => [
+    'AWS/Lambda',
+    metric,
+    'FunctionName',
+    `\${${name}LambdaFunction}`,
+    { label: name },
+  ];
   const api = (metric, options) => ['AWS/ApiGateway', metric, 'ApiId', `\${HttpApi}`, options];
   const logs = FUNCTIONS.map((name) => `SOURCE '/aws/lambda/${prefix}-${name.toLowerCase()}'`).join(' | ');
 
   return [
-    [
-      { type: 'alarm', properties: { title: 'Alarms', alarms: ALARMS.map((id) => `\${${id}Alarm.Arn}`) } },
-    ],
+    [{ type: 'alarm', properties: { title: 'Alarms', alarms: alarms.map((id) => `\${${id}Alarm.Arn}`) } }],
     [
       graph(
         'Overdue, in seconds',
         BOOKS.map((book) =>
-          own('leasekeeper_agenda_oldest_overdue_seconds', { service: 'scan', book }, { label: book, ...maximum }),
+          own(
+            'leasekeeper_agenda_oldest_overdue_seconds',
+            { service: 'scan', book },
+            { label: book, ...maximum },
+          ),
         ),
       ),
       graph(
         'Due',
-        BOOKS.map((book) => own('leasekeeper_agenda_due', { service: 'scan', book }, { label: book, ...maximum })),
+        BOOKS.map((book) =>
+          own('leasekeeper_agenda_due', { service: 'scan', book }, { label: book, ...maximum }),
+        ),
       ),
       graph(
         'Scans that succeeded',
-        [own('leasekeeper_last_scan_timestamp_seconds', { service: 'scan' }, { label: 'scans', stat: 'SampleCount' })],
+        [
+          own(
+            'leasekeeper_last_scan_timestamp_seconds',
+            { service: 'scan' },
+            { label: 'scans', stat: 'SampleCount' },
+          ),
+        ],
         { yAxis: { left: { min: 0 } } },
       ),
     ],
     [
       graph('Renewals', [all('leasekeeper_lease_renewals_total', ['outcome', 'service'])]),
-      graph('Renewals that failed, by reason', [all('vault_lease_renewal_errors_total', ['reason', 'service'])]),
+      graph('Renewals that failed, by reason', [
+        all('vault_lease_renewal_errors_total', ['reason', 'service']),
+      ]),
       graph('Rotations', [all('leasekeeper_rotations_total', ['outcome', 'service'])]),
     ],
     [
@@ -95,14 +114,33 @@ function widgetsFor(namespace, prefix) {
       ),
     ],
     [
-      graph('Errors', FUNCTIONS.map((name) => lambda(name, 'Errors')), sum),
-      graph('Duration, ms (p95)', FUNCTIONS.map((name) => lambda(name, 'Duration')), { stat: 'p95' }),
-      graph('At once', FUNCTIONS.map((name) => lambda(name, 'ConcurrentExecutions')), maximum),
+      graph(
+        'Errors',
+        FUNCTIONS.map((name) => lambda(name, 'Errors')),
+        sum,
+      ),
+      graph(
+        'Duration, ms (p95)',
+        FUNCTIONS.map((name) => lambda(name, 'Duration')),
+        { stat: 'p95' },
+      ),
+      graph(
+        'At once',
+        FUNCTIONS.map((name) => lambda(name, 'ConcurrentExecutions')),
+        maximum,
+      ),
     ],
     [
       graph('HTTP: requests', [api('Count', { label: 'all' }), api('4xx', {}), api('5xx', {})], sum),
-      graph('HTTP: latency, ms', [api('Latency', { label: 'p50', stat: 'p50' }), api('Latency', { label: 'p99', stat: 'p99' })]),
-      graph('Throttled', FUNCTIONS.map((name) => lambda(name, 'Throttles')), sum),
+      graph('HTTP: latency, ms', [
+        api('Latency', { label: 'p50', stat: 'p50' }),
+        api('Latency', { label: 'p99', stat: 'p99' }),
+      ]),
+      graph(
+        'Throttled',
+        FUNCTIONS.map((name) => lambda(name, 'Throttles')),
+        sum,
+      ),
     ],
     [
       {
@@ -135,7 +173,8 @@ function laidOut(rows) {
 module.exports = async ({ resolveVariable }) => {
   const { metricsNamespace } = await readParams(resolveVariable, ['metricsNamespace']);
   const prefix = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
-  const body = { start: '-PT6H', widgets: laidOut(widgetsFor(metricsNamespace, prefix)) };
+  const alarms = [...ALARMS, ...(await queryAlarms.names(resolveVariable))];
+  const body = { start: '-PT6H', widgets: laidOut(widgetsFor(metricsNamespace, prefix, alarms)) };
   return {
     Resources: {
       Dashboard: {

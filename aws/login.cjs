@@ -20,7 +20,9 @@ const LOGINS = {
       secret: () => '',
       statements: (name) => [
         { Effect: 'Allow', Action: 'ssm:GetParameter', Resource: arn(name) },
-        ...decrypt(params.kmsKeyArn, 'ssm', { StringEquals: { 'kms:EncryptionContext:PARAMETER_ARN': arn(name) } }),
+        ...decrypt(params.kmsKeyArn, 'ssm', {
+          StringEquals: { 'kms:EncryptionContext:PARAMETER_ARN': arn(name) },
+        }),
       ],
     };
   },
@@ -95,10 +97,12 @@ async function loginOf(resolveVariable) {
   throw new Error(`The parameter vaultAuth is one of ${Object.keys(LOGINS).join(', ')}.`);
 }
 
-const byFunction = (what) => async ({ resolveVariable }) => {
-  const login = await loginOf(resolveVariable);
-  return Object.fromEntries(FUNCTIONS.map((name) => [name, login[what](name)]));
-};
+const byFunction =
+  (what) =>
+  async ({ resolveVariable }) => {
+    const login = await loginOf(resolveVariable);
+    return Object.fromEntries(FUNCTIONS.map((name) => [name, login[what](name)]));
+  };
 
 module.exports = {
   loginOf,

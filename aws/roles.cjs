@@ -57,7 +57,10 @@ module.exports = async ({ resolveVariable }) => {
     login: await loginOf(resolveVariable),
     vpc: await network.networkOf(resolveVariable),
   };
-  const roles = Object.entries(WORK).map(([name, work]) => [`${capitalized(name)}Role`, roleOf(name, work, stage)]);
+  const roles = Object.entries(WORK).map(([name, work]) => [
+    `${capitalized(name)}Role`,
+    roleOf(name, work, stage),
+  ]);
   const outputs = Object.keys(WORK).map((name) => [
     `${capitalized(name)}RoleArn`,
     { Description: `Role of ${name}: Vault's AWS logins bind it`, Value: arnOf(`${capitalized(name)}Role`) },

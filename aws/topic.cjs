@@ -12,7 +12,10 @@ module.exports = {
   resources: async ({ resolveVariable }) => {
     const { alarmTopicArn, alarmEmail } = await params(resolveVariable);
     const prefix = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
-    const output = { Description: 'Topic that all alarms go to', Value: alarmTopicArn || { Ref: 'AlarmTopic' } };
+    const output = {
+      Description: 'Topic that all alarms go to',
+      Value: alarmTopicArn || { Ref: 'AlarmTopic' },
+    };
     if (alarmTopicArn !== '') return { Outputs: { AlarmTopicArn: output } };
     return {
       Resources: {

@@ -21,6 +21,7 @@ export const authVariables = {
   LEASEKEEPER_ROLE_PREFIX: text.default('leasekeeper-'),
   LEASEKEEPER_APPROLE_FILE: text.optional(),
   LEASEKEEPER_APPROLE_PARAMETER: text.optional(),
+  LEASEKEEPER_APPROLE_SECRET: text.optional(),
   LEASEKEEPER_ROLE_ID: text.optional(),
   LEASEKEEPER_SECRET_ID: text.optional(),
   LEASEKEEPER_JWT_FILE: text.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
@@ -65,6 +66,7 @@ export type AuthConfig =
       readonly extensionPort: number;
       readonly sessionToken: string;
     }
+  | { readonly kind: 'approle-secret'; readonly mount: string; readonly secret: string }
   | {
       readonly kind: 'approle-one';
       readonly mount: string;
@@ -129,6 +131,9 @@ function appRoleOf(env: AuthEnvironment): AuthConfig {
       extensionPort: env.PARAMETERS_SECRETS_EXTENSION_HTTP_PORT,
       sessionToken: needed(env, 'AWS_SESSION_TOKEN'),
     };
+  }
+  if (env.LEASEKEEPER_APPROLE_SECRET !== undefined) {
+    return { kind: 'approle-secret', mount, secret: env.LEASEKEEPER_APPROLE_SECRET };
   }
   return { kind: 'approle', mount, file: needed(env, 'LEASEKEEPER_APPROLE_FILE') };
 }

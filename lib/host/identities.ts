@@ -54,6 +54,10 @@ export function identityOf(config: Config, name: FunctionName): AuthMethod {
       });
     case 'approle':
       return appRoleReadBy(() => roleInFile(auth.file, name), auth.mount, authNamespace);
+    case 'approle-secret':
+      throw new LeasekeeperError('configuration_invalid', 'AWS Secrets Manager cannot be read yet.', {
+        hint: 'Use LEASEKEEPER_APPROLE_PARAMETER.',
+      });
     case 'approle-parameter':
       return appRoleReadBy(() => roleInParameter(auth), auth.mount, authNamespace);
   }
