@@ -40,6 +40,7 @@ const environmentSchema = z.object({
   LEASEKEEPER_NOTICE_ALLOW: listed.default([]),
   LEASEKEEPER_NOTICE_CA_PEM: certificates.optional(),
   LEASEKEEPER_LISTEN: text.default('127.0.0.1:8280'),
+  LEASEKEEPER_METRICS_NAMESPACE: text.default('Leasekeeper'),
   LEASEKEEPER_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info'),

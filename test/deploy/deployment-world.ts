@@ -78,6 +78,9 @@ export async function deploy(): Promise<Deployment | { readonly missing: string 
     vaultAddr: inject('openbao').address,
     noticeAllow: 'http://127.0.0.0/8',
     replaceGrace: '5',
+    // What a local AWS does not have: docs/deploy-aws.md.
+    archiveDays: '0',
+    queryAlarms: 'false',
   };
   const options = ['--stage', STAGE, '--region', aws.region].concat(
     Object.entries(given).map(([name, value]) => `--param=${name}=${value}`),
@@ -90,7 +93,7 @@ export async function deploy(): Promise<Deployment | { readonly missing: string 
   };
   await run('deploy');
   const stack = `leasekeeper-${STAGE}`;
-  const host = new URL(await outputOf(aws, stack, 'HttpApiUrl')).host.split('.')[0];
+  const host = new URL(await outputOf(aws, stack, 'ApiAddress')).host.split('.')[0];
   const api = started.use(await ownDomain(aws.url, `${host}.execute-api.localhost`));
   const all = started.move();
   return {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { type CollectionTag, parse, type ScalarTag } from 'yaml';
+import { parse, type ScalarTag } from 'yaml';
 import * as z from 'zod';
 
 export const root = path.dirname(path.dirname(import.meta.dirname));
@@ -9,18 +9,21 @@ const scalar = (tag: string, key: string, of: (text: string) => unknown = (text)
   tag,
   resolve: (text) => ({ [key]: of(text) }),
 });
-const sequence: CollectionTag = { tag: '!FindInMap', collection: 'seq', resolve: (seq) => seq };
 
 /** CloudFormation's short forms, as their long ones. */
 const customTags = [
   scalar('!GetAtt', 'Fn::GetAtt', (text) => text.split('.')),
   scalar('!Ref', 'Ref'),
   scalar('!Sub', 'Fn::Sub'),
-  sequence,
 ];
 
 function read(file: string): unknown {
-  return parse(readFileSync(path.join(root, file), 'utf8'), { customTags });
+  return parse(readFileSync(path.join(root, file), 'utf8'), {
+    customTags,
+    merge: true,
+    // The files are ours: alarms merge what they have in common a few dozen times.
+    maxAliasCount: -1,
+  });
 }
 
 const environmentSchema = z.record(z.string(), z.unknown());
@@ -29,7 +32,7 @@ const functionSchema = z.object({
   handler: z.string(),
   role: z.string(),
   timeout: z.number(),
-  reservedConcurrency: z.number().optional(),
+  reservedConcurrency: z.string().optional(),
   maximumRetryAttempts: z.number().optional(),
   environment: environmentSchema,
   package: z.object({ patterns: z.array(z.string()) }),
@@ -37,7 +40,7 @@ const functionSchema = z.object({
     .array(
       z.object({
         sqs: z
-          .object({ arn: z.unknown(), functionResponseType: z.string(), maximumConcurrency: z.number() })
+          .object({ arn: z.unknown(), functionResponseType: z.string(), maximumConcurrency: z.string() })
           .optional(),
         httpApi: z.string().optional(),
       }),
@@ -45,8 +48,10 @@ const functionSchema = z.object({
     .default([]),
 });
 
+const paramsSchema = z.record(z.string(), z.union([z.string(), z.number()]));
+
 const serverlessSchema = z.object({
-  params: z.object({ default: z.record(z.string(), z.union([z.string(), z.number()])) }),
+  params: z.object({ default: paramsSchema }).catchall(paramsSchema),
   provider: z.object({
     runtime: z.string(),
     architecture: z.string(),
@@ -63,11 +68,11 @@ const partSchema = z.object({ Resources: z.record(z.string(), resourceSchema).de
 
 export const serverless = serverlessSchema.parse(read('serverless.yml'));
 
-/** Everything in the files that serverless.yml includes, with its logical id. */
+/** Everything in the YAML files that serverless.yml includes, with its logical id. What is computed is seen in the packaged template alone. */
 const resources = serverless.resources.flatMap((include) => {
-  const file = /^\$\{file\(\.\/(.+)\)\}$/.exec(include)?.[1];
+  const [, file, kind] = /^\$\{file\(\.\/(.+\.(yml|cjs))\)(?::\w+)?\}$/.exec(include) ?? [];
   if (file === undefined) throw new Error(`Cannot tell what ${include} includes.`);
-  return Object.entries(partSchema.parse(read(file)).Resources);
+  return kind === 'yml' ? Object.entries(partSchema.parse(read(file)).Resources) : [];
 });
 
 /** The properties of every resource of one type, by logical id, in the form that a schema gives them. */

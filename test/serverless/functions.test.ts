@@ -1,14 +1,12 @@
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import * as z from 'zod';
 import { ROUTES } from '../../lib/bus/routes.ts';
-import { readConfig, VARIABLES } from '../../lib/host/config.ts';
 import { fetchRoutes } from '../../lib/host/fetch-routes.ts';
 import { FUNCTIONS } from '../../lib/host/identities.ts';
 import { manageRoutes } from '../../lib/host/manage-routes.ts';
 import { ROUTES as TABLE } from '../../lib/host/route-table.ts';
-import { arn, resourcesOf, root, serverless } from './deployment.ts';
+import { root, serverless } from './deployment.ts';
 
 const { functions, params, provider } = serverless;
 const each = Object.entries(functions);
@@ -27,9 +25,6 @@ describe('the functions of serverless.yml', () => {
     const files = readdirSync(path.join(root, 'functions')).map((file) => path.basename(file, '.ts'));
     expect(Object.keys(functions).toSorted()).toEqual(files.toSorted());
     expect(Object.keys(functions).toSorted()).toEqual([...FUNCTIONS].toSorted());
-    const parameters = each.map(([, { environment }]) => environment.LEASEKEEPER_APPROLE_PARAMETER);
-    // biome-ignore lint/suspicious/noTemplateCurlyInString: the framework's variable, not JavaScript's.
-    expect(parameters).toEqual(each.map(([name]) => '${param:appRoleParameters}/'.concat(name)));
   });
 
   it.each(each)('%s is its own bundle and nothing else', (name, { handler, package: zip }) => {
@@ -37,37 +32,11 @@ describe('the functions of serverless.yml', () => {
     expect(zip.patterns).toEqual(['!**', `dist/bundles/${name}.mjs`]);
   });
 
-  it.each(each)('%s gets no variable that the configuration does not read', (_, { environment }) => {
-    const set = Object.keys({ ...provider.environment, ...environment });
-    expect(set.filter((name) => !VARIABLES.includes(name))).toEqual([]);
-  });
-
-  it.each(each)(
-    '%s has an environment that the configuration accepts, by defaults alone',
-    (name, { environment }) => {
-      const set = Object.entries({ ...provider.environment, ...environment });
-      const lambdas = { AWS_REGION: 'eu-west-1' };
-      const config = readConfig({
-        ...Object.fromEntries(set.map(([key, value]) => [key, filledIn(value)])),
-        ...lambdas,
-      });
-      expect(config.auth).toMatchObject({ kind: 'approle-parameter', mount: 'approle' });
-      expect(config.busName).toBe(name === 'fetch' ? undefined : 'arn');
-    },
-  );
-
   it('are told alike what form an outcome has on the bus: the plain one, by default', () => {
     const forms = each.map(([name, { environment }]) => [name, environment.LEASEKEEPER_CLOUDEVENTS]);
     expect(forms.map(([name, form]) => [name, form === undefined ? undefined : filledIn(form)])).toEqual(
       each.map(([name, { environment }]) => [name, environment.LEASEKEEPER_BUS ? 'false' : undefined]),
     );
-  });
-
-  it('hold no secret in their environment', () => {
-    const set = each.flatMap(([, { environment }]) =>
-      Object.keys({ ...provider.environment, ...environment }),
-    );
-    expect(set.filter((name) => /TOKEN|SECRET|ROLE_ID|PASSWORD/.test(name))).toEqual([]);
   });
 
   it.each([
@@ -99,26 +68,11 @@ describe('the functions of serverless.yml', () => {
 });
 
 describe('the schedule', () => {
-  const schedules = resourcesOf(
-    'AWS::Scheduler::Schedule',
-    z.object({
-      ScheduleExpression: z.string(),
-      Target: z.object({ Arn: arn, DeadLetterConfig: z.object({ Arn: arn }) }),
-    }),
-  );
-
-  it('starts scan, at the interval that scan looks ahead by', () => {
-    const schedule = schedules.get('ScanSchedule');
-    expect(schedule?.Target).toEqual({
-      Arn: 'ScanLambdaFunction',
-      DeadLetterConfig: { Arn: 'ScheduleDeadLetters' },
-    });
-    const minutes = /^rate\((\d+) minutes?\)$/.exec(filledIn(schedule?.ScheduleExpression))?.[1];
-    expect(Number(minutes) * 60).toBe(Number(params.default.scanInterval));
-  });
-
   it('never has two scans at work, or one that is made up for', () => {
-    expect(functions.scan).toMatchObject({ reservedConcurrency: 1, maximumRetryAttempts: 0 });
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the framework's variable, not JavaScript's.
+    const kept = '${file(./aws/concurrency.cjs):scan, null}';
+    expect(functions.scan).toMatchObject({ reservedConcurrency: kept, maximumRetryAttempts: 0 });
+    expect(params.default.scanConcurrency).toBe('1');
     expect(functions.scan?.timeout).toBeLessThan(Number(params.default.scanInterval));
   });
 });

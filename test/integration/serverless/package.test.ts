@@ -1,43 +1,24 @@
-import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { readConfig } from '../../../lib/host/config.ts';
 import { FUNCTIONS, type FunctionName } from '../../../lib/host/identities.ts';
+import { root } from '../../serverless/deployment.ts';
+import { packageOffline, type Template } from './packaged.ts';
 
-const run = promisify(execFile);
-const root = path.resolve(import.meta.dirname, '../../..');
-/** Nothing listens there: whoever wants the network does not get it. */
-const NOWHERE = 'http://127.0.0.1:1';
-const LAYER = { 'Fn::FindInMap': ['SecretsExtension', { Ref: 'AWS::Region' }, 'Arm64'] };
-
-const resourceSchema = z.object({ Type: z.string(), Properties: z.record(z.string(), z.unknown()) });
-const templateSchema = z.object({
-  Resources: z.record(z.string(), resourceSchema),
-  Mappings: z.object({
-    SecretsExtension: z.record(
-      z.string(),
-      z.strictObject({
-        Arm64: z.string().regex(/^arn:aws[\w-]*:lambda:[\w-]+:\d{12}:layer:[\w-]+-Arm64:\d+$/),
-      }),
-    ),
-  }),
-});
 const functionSchema = z.object({
   Handler: z.string(),
   Runtime: z.string(),
   Architectures: z.array(z.string()),
   Role: z.unknown(),
-  Layers: z.unknown(),
   Environment: z.object({ Variables: z.record(z.string(), z.unknown()) }),
   ReservedConcurrentExecutions: z.number().optional(),
 });
 
 let folder = '';
-let template: z.infer<typeof templateSchema>;
+let template: Template;
 const of = (type: string) =>
   Object.entries(template.Resources).flatMap(([id, { Type, Properties }]) =>
     Type === type ? [{ id, properties: Properties }] : [],
@@ -46,23 +27,9 @@ const capitalized = (name: string) => name.charAt(0).toUpperCase() + name.slice(
 const functionOf = (name: FunctionName) =>
   functionSchema.parse(template.Resources[`${capitalized(name)}LambdaFunction`]?.Properties);
 
-/** As from a machine that has no AWS account, no settings and no network. */
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'leasekeeper-package-'));
-  const proxies = ['http_proxy', 'https_proxy', 'HTTP_PROXY', 'HTTPS_PROXY', 'all_proxy', 'ALL_PROXY'];
-  const env = {
-    PATH: process.env.PATH,
-    HOME: folder,
-    TMPDIR: folder,
-    AWS_ENDPOINT_URL: NOWHERE,
-    AWS_EC2_METADATA_DISABLED: 'true',
-    ...Object.fromEntries(proxies.map((name) => [name, NOWHERE])),
-  };
-  const cli = path.join(root, 'node_modules/serverless/bin/serverless.js');
-  const out = path.join(folder, 'out');
-  await run(process.execPath, [cli, 'package', '--stage', 'test', '--package', out], { cwd: root, env });
-  const written = await readFile(path.join(out, 'cloudformation-template-update-stack.json'), 'utf8');
-  template = templateSchema.parse(JSON.parse(written));
+  template = await packageOffline({ folder: root, out: path.join(folder, 'out'), stage: 'test' });
 }, 240_000);
 afterAll(async () => rm(folder, { recursive: true, force: true }));
 
@@ -83,7 +50,6 @@ describe('the package, made without account and network', () => {
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
       Role: { 'Fn::GetAtt': [`${capitalized(name)}Role`, 'Arn'] },
-      Layers: [LAYER],
     });
   });
 
@@ -171,19 +137,11 @@ describe('the package, made without account and network', () => {
   });
 
   it('names nothing that it does not have', () => {
-    const known = new Set([...Object.keys(template.Resources), ...Object.keys(template.Mappings)]);
+    const known = new Set(Object.keys(template.Resources));
     const text = JSON.stringify(template);
-    const named = [...text.matchAll(/"(?:Fn::GetAtt":\[|Ref":|Fn::FindInMap":\[)"([^"]+)"/g)].map(
-      ([, id]) => id ?? '',
-    );
+    const named = [...text.matchAll(/"(?:Fn::GetAtt":\[|Ref":)"([^"]+)"/g)].map(([, id]) => id ?? '');
     expect(named.length).toBeGreaterThan(20);
     expect(named.filter((id) => !id.startsWith('AWS::') && !known.has(id))).toEqual([]);
-  });
-
-  it('has the layer for every region by that region’s own ARN', () => {
-    const layers = Object.entries(template.Mappings.SecretsExtension);
-    expect(layers.length).toBeGreaterThan(30);
-    for (const [region, { Arm64 }] of layers) expect(Arm64.split(':')[3]).toBe(region);
   });
 });
 
