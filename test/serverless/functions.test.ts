@@ -33,8 +33,8 @@ describe('the functions of serverless.yml', () => {
   });
 
   it.each(each)('%s is its own bundle and nothing else', (name, { handler, package: zip }) => {
-    expect(handler).toBe(`dist/bundles/${name}.handler`);
-    expect(zip.patterns).toEqual(['!**', `dist/bundles/${name}.mjs`]);
+    expect(handler).toBe(`dist/bundles/${name}/index.handler`);
+    expect(zip.patterns).toEqual(['!**', `dist/bundles/${name}/*.{mjs,wasm}`]);
   });
 
   it.each(each)('%s gets no variable that the configuration does not read', (_, { environment }) => {
