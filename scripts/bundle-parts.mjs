@@ -3,6 +3,7 @@
  * another form. Each is one entry here with its reason; test/host/bundles.test.ts and test/integration/serverless go the ways around them.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -125,6 +126,18 @@ const FILES = [
   },
 ];
 
+/**
+ * Node's own http, required in place of imported. A module that imports it has every name it exports, and for WebSocket Node then loads
+ * its own undici: that takes as long as everything else of a function's start together.
+ */
+function requiredHttp() {
+  const names = Object.entries(Object.getOwnPropertyDescriptors(http)).flatMap(([name, { get }]) =>
+    get === undefined ? [name] : [],
+  );
+  const exported = names.map((name) => `export const ${name} = /* @__PURE__ */ of('${name}');`);
+  return `const http = require('node:http');\nconst of = (name) => http[name];\nexport default http;\n${exported.join('\n')}`;
+}
+
 const jsonOf = (/** @type {string} */ file) =>
   JSON.stringify(JSON.parse(readFileSync(path.join(root, file), 'utf8')));
 const inFolder = (/** @type {string} */ file) => path.relative(root, file).split(path.sep).join('/');
@@ -140,6 +153,10 @@ export const lean = {
       contents: REPLACED[name],
       resolveDir: root,
     }));
+    bundler.onResolve({ filter: /^(node:)?http$/ }, ({ kind }) =>
+      kind === 'require-call' ? undefined : { path: 'http', namespace: 'required', sideEffects: false },
+    );
+    bundler.onLoad({ filter: /.*/, namespace: 'required' }, () => ({ contents: requiredHttp() }));
     bundler.onResolve({ filter: new RegExp(`^${WASM}:`) }, ({ path: asked }) => ({
       path: asked.slice(WASM.length + 1).replace('-wasm.js', '.wasm'),
       namespace: WASM,

@@ -97,6 +97,14 @@ describe('the bundles', () => {
     });
   });
 
+  it('never import node:http, for which Node would load an undici of its own', async () => {
+    for (const name of FUNCTIONS) {
+      const { all } = await partsOf(name);
+      expect(all, name).toContain('"node:http"');
+      expect(all, name).not.toMatch(/(from|import|import\()\s*["'](node:)?http["']/);
+    }
+  });
+
   it('leave databases out of all but rotate, and out of its start', async () => {
     expect(await holdersOf('SCRAM-SHA-256')).toEqual({ atStart: [], anywhere: ['rotate'] });
     expect(await holdersOf('mysql_native_password')).toEqual({ atStart: [], anywhere: ['rotate'] });
