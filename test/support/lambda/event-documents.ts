@@ -18,7 +18,6 @@ const NAMES = [
   's3 put',
   'sns notification',
 ] as const;
-export type DocumentName = (typeof NAMES)[number];
 
 const documentsSchema = z.record(z.enum(NAMES), z.record(z.string(), z.unknown()));
 export type EventDocuments = z.infer<typeof documentsSchema>;
