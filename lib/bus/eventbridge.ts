@@ -1,13 +1,13 @@
-import {
+import type {
   EventBridgeClient,
-  PutEventsCommand,
-  type PutEventsRequestEntry,
-  type PutEventsResultEntry,
+  PutEventsRequestEntry,
+  PutEventsResultEntry,
 } from '@aws-sdk/client-eventbridge';
 import { LeasekeeperError } from '../errors.ts';
 import type { Bus } from './bus.ts';
 import { cloudEventOf } from './cloud-event.ts';
 import { detailOf } from './envelope.ts';
+import type { PutEvents } from './eventbridge-client.ts';
 import { EVENT_SOURCE, isOutcome, type LeasekeeperEvent } from './events.ts';
 
 export interface EventBridgeBusOptions {
@@ -27,14 +27,19 @@ const TRIES = 3;
  * when its own entry has no error code. Throws `bus_unavailable` when nothing was taken.
  */
 export function createEventBridgeBus(options: EventBridgeBusOptions): Bus {
-  const client = options.client ?? new EventBridgeClient({ maxAttempts: 3 });
+  let opened: PutEvents | undefined;
+  const put: PutEvents = async (entries) => {
+    const { openEventBridge } = await import('./eventbridge-client.ts');
+    opened ??= openEventBridge(options.client);
+    return opened(entries);
+  };
   return {
     publish: async (events) => {
       const taken = new Set<string>();
       let fault: unknown;
       for (let start = 0; start < events.length; start += MOST_ENTRIES) {
         try {
-          await putAll(client, options, events.slice(start, start + MOST_ENTRIES), taken);
+          await putAll(put, options, events.slice(start, start + MOST_ENTRIES), taken);
         } catch (error) {
           fault = error;
         }
@@ -46,17 +51,15 @@ export function createEventBridgeBus(options: EventBridgeBusOptions): Bus {
 }
 
 async function putAll(
-  client: Pick<EventBridgeClient, 'send'>,
+  put: PutEvents,
   options: EventBridgeBusOptions,
   events: readonly LeasekeeperEvent[],
   taken: Set<string>,
 ): Promise<void> {
   let rest = events;
   for (let attempt = 0; attempt < TRIES && rest.length > 0; attempt += 1) {
-    const { Entries = [] } = await client.send(
-      new PutEventsCommand({ Entries: rest.map((event) => entryOf(event, options)) }),
-    );
-    for (const event of rest.filter((_, index) => isTaken(Entries[index]))) taken.add(event.id);
+    const results = await put(rest.map((event) => entryOf(event, options)));
+    for (const event of rest.filter((_, index) => isTaken(results[index]))) taken.add(event.id);
     rest = rest.filter(({ id }) => !taken.has(id));
   }
 }

@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
-import { nameSchema } from '../rotation/specification-fields.ts';
+import { nameSchema } from '../rotation/name.ts';
 import { configurationOf } from '../secrets-manager/configuration.ts';
 import { Secret } from '../telemetry/secret.ts';
 import { isPlainPath, joinPath } from '../vault/addressing.ts';

@@ -1,5 +1,5 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { nameSchema } from '../rotation/specification-fields.ts';
+import { nameSchema } from '../rotation/name.ts';
 import type { CliIo } from './io.ts';
 import {
   acknowledgeManaged,

@@ -1,6 +1,6 @@
 import type { Caller } from '../access/callers.ts';
 import { RequestError } from '../access/problem.ts';
-import { nameSchema } from '../rotation/specification-fields.ts';
+import { nameSchema } from '../rotation/name.ts';
 import { acknowledgeAs } from './acknowledge-route.ts';
 import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
 import { asCaller } from './manage-access.ts';

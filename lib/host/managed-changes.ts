@@ -31,7 +31,7 @@ export interface ChangeRequest {
 /** The routes of `manage` that change a managed secret: a worker is to be sent after each. All answer with its summary. */
 
 export async function apply({ operator, name, request }: ChangeRequest): Promise<HttpAnswer> {
-  const written = specificationIn(request, name);
+  const written = await specificationIn(request, name);
   const creates = request.headers['if-none-match']?.trim() === '*';
   const secret = await (creates ? createOnly(operator, written) : applySpecification(operator, written));
   return answer(secret.version === 1 ? 201 : 200, secret);

@@ -5,7 +5,7 @@ import { noticeSchema } from '../notices/notice.ts';
 import { replaySchema } from '../notices/replay.ts';
 import { ownerSchema } from '../notices/subscription.ts';
 import { DEFAULT_OVERLAP_MS, overlapSchema } from '../notices/subscription-changes.ts';
-import { nameSchema } from '../rotation/specification-fields.ts';
+import { nameSchema } from '../rotation/name.ts';
 import { limitField, limitParameter } from './query.ts';
 
 /** What routes take that no room has a schema for: query parameters, and bodies that only exist over HTTP. */

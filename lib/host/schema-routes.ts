@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { RequestError } from '../access/problem.ts';
 import { isNamedBy } from '../access/read.ts';
-import { type NoticeSchema, noticeSchemas } from '../bus/event-schemas.ts';
+import type { NoticeSchema } from '../bus/event-schemas.ts';
 import { type HttpAnswer, type HttpRequest, httpRoute, type OnAnswer } from './http-function.ts';
-import { type OpenApiDocument, openApi } from './openapi/openapi.ts';
+import type { OpenApiDocument } from './openapi/openapi.ts';
 
 const LIST = '/v1/schemas';
 
@@ -14,28 +14,30 @@ const LIST = '/v1/schemas';
 export function schemaRoutes(onAnswer?: OnAnswer) {
   let made: ReadonlyMap<string, NoticeSchema> | undefined;
   let described: OpenApiDocument | undefined;
-  // Not before somebody asks: the function that serves them starts far more often for other routes.
-  const schemas = () => {
+  // Not before somebody asks, and not loaded before: the function that serves them starts far more often for other routes.
+  const schemas = async () => {
+    const { noticeSchemas } = await import('../bus/event-schemas.ts');
     made ??= new Map(Object.entries(noticeSchemas()));
     return made;
   };
-  const description = () => {
+  const description = async () => {
+    const { openApi } = await import('./openapi/openapi.ts');
     described ??= openApi();
     return described;
   };
-  const route = (answerTo: (request: HttpRequest) => HttpAnswer) =>
-    httpRoute(async (request) => unlessKnown(request, answerTo(request)), onAnswer);
+  const route = (answerTo: (request: HttpRequest) => Promise<HttpAnswer>) =>
+    httpRoute(async (request) => unlessKnown(request, await answerTo(request)), onAnswer);
   return [
     {
       method: 'GET' as const,
       path: '/openapi.json',
-      handler: route(() => ({ status: 200, body: description() })),
+      handler: route(async () => ({ status: 200, body: await description() })),
     },
-    { method: 'GET' as const, path: LIST, handler: route(() => listOf(schemas())) },
+    { method: 'GET' as const, path: LIST, handler: route(async () => listOf(await schemas())) },
     {
       method: 'GET' as const,
       path: `${LIST}/{type}`,
-      handler: route(({ parameters }) => oneOf(schemas(), parameters.type ?? '')),
+      handler: route(async ({ parameters }) => oneOf(await schemas(), parameters.type ?? '')),
     },
   ];
 }

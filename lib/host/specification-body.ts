@@ -1,4 +1,3 @@
-import { parseDocument } from 'yaml';
 import { RequestError } from '../access/problem.ts';
 import {
   readSpecification,
@@ -14,8 +13,8 @@ const YAML_TYPES = ['application/yaml', 'application/x-yaml', 'text/yaml', 'text
  * The specification in a body: JSON, or YAML where content-type says so. Throws RequestError `content_type_unsupported`, `body_not_json`,
  * `body_not_yaml`, `body_too_deep`, and `specification_invalid` with one entry of `errors` for each fault.
  */
-export function specificationIn(request: HttpRequest, name: string): WrittenSpecification {
-  const read = readSpecification(isYaml(request) ? fromYaml(request) : fromJson(request));
+export async function specificationIn(request: HttpRequest, name: string): Promise<WrittenSpecification> {
+  const read = readSpecification(isYaml(request) ? await fromYaml(request) : fromJson(request));
   if (!read.ok) throw invalid(read.faults);
   if (read.written.spec.name !== name) {
     throw invalid([{ field: 'name', message: `expected ${name}, as the path has it` }]);
@@ -33,13 +32,14 @@ function fromJson(request: HttpRequest): unknown {
 }
 
 /** Only where it is wrong is told: a parser's own message quotes the text. */
-function fromYaml({ body = '' }: HttpRequest): unknown {
-  const value = parsedYaml(body);
+async function fromYaml({ body = '' }: HttpRequest): Promise<unknown> {
+  // Loaded when somebody sends YAML: most requests have none.
+  const value = parsedYaml(await import('./yaml.ts'), body);
   checkShape(value);
   return value;
 }
 
-function parsedYaml(text: string): unknown {
+function parsedYaml({ parseDocument }: typeof import('./yaml.ts'), text: string): unknown {
   try {
     const document = parseDocument(text);
     const [error] = document.errors;

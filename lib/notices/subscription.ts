@@ -21,7 +21,7 @@ export const patternSchema = z
 
 /**
  * Whose a subscription is: a consumer, which hears of what concerns itself; or `_all`, the operators', who hear of everything. No consumer
- * can have that name (lib/rotation/specification-fields.ts, `nameSchema`).
+ * can have that name (lib/rotation/name.ts).
  */
 export const EVERYBODY = '_all';
 const OWNER = `(?:${EVERYBODY}|[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)`;

@@ -3,20 +3,13 @@ import * as z from 'zod';
 import { isPlainPath } from '../vault/addressing.ts';
 import { durationSchema } from './duration.ts';
 import { evidenceSchema } from './evidence/evidence.ts';
+import { nameSchema } from './name.ts';
 import { probeSchema } from './probes/probe.ts';
 
 /** A path after VAULT_NAMESPACE. */
 export const pathSchema = z
   .string()
   .refine(isPlainPath, 'expected a plain path such as api-gateway/database, without a slash at either end');
-
-/** Names stand in paths and in policies: nothing in them may mean anything there. */
-export const nameSchema = z
-  .string()
-  .regex(
-    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
-    'expected lower-case letters, digits and dashes, at most 63 characters',
-  );
 
 /** A notice names them all, twice at most, and stays under 20 kB (Standard Webhooks, "Payload size"). */
 const MOST_CONSUMERS = 100;

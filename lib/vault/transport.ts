@@ -82,6 +82,8 @@ function openPool(options: TransportOptions): Pool {
   return new Pool(new URL(options.address).origin, {
     connections: options.connections ?? 16,
     connect: connectorOf(options),
+    // As over plain TCP, so that there is one way to know; the bundles are without the other.
+    allowH2: false,
     clientTtl:
       options.clientCertificate === undefined ? null : (options.connectionLifeMs ?? CONNECTION_LIFE_MS),
     headersTimeout: options.answerTimeoutMs ?? 15_000,
@@ -93,7 +95,11 @@ function openPool(options: TransportOptions): Pool {
 
 function connectorOf(options: TransportOptions): buildConnector.BuildOptions | buildConnector.connector {
   const { ca, clientCertificate } = options;
-  const settings = { timeout: options.connectTimeoutMs ?? 3_000, ...(ca === undefined ? {} : { ca }) };
+  const settings = {
+    timeout: options.connectTimeoutMs ?? 3_000,
+    allowH2: false,
+    ...(ca === undefined ? {} : { ca }),
+  };
   if (clientCertificate === undefined) return settings;
   return (target, callback) => {
     let connect: buildConnector.connector;

@@ -28,8 +28,8 @@ describe('the functions of serverless.yml', () => {
   });
 
   it.each(each)('%s is its own bundle and nothing else', (name, { handler, package: zip }) => {
-    expect(handler).toBe(`dist/bundles/${name}.handler`);
-    expect(zip.patterns).toEqual(['!**', `dist/bundles/${name}.mjs`]);
+    expect(handler).toBe(`dist/bundles/${name}/index.handler`);
+    expect(zip.patterns).toEqual(['!**', `dist/bundles/${name}/*.{mjs,wasm}`]);
   });
 
   it('are told alike what form an outcome has on the bus: the plain one, by default', () => {

@@ -7,7 +7,16 @@ export interface RecordingProxy {
   readonly address: string;
   /** Tokens, passwords and values that were sent or answered, each once. */
   readonly secrets: ReadonlySet<string>;
+  /** What was answered, in its order. */
+  readonly exchanges: readonly RecordedExchange[];
   close(): Promise<void>;
+}
+
+export interface RecordedExchange {
+  readonly method: string;
+  /** From `/v1/` on. */
+  readonly path: string;
+  readonly status: number;
 }
 
 /** Keys under which Vault's answers, and our requests, carry what nobody else may see. */
@@ -16,8 +25,10 @@ const SECRET_KEYS: ReadonlySet<string> = new Set(['token', 'client_token', 'pass
 /** Passes every request on to the real Vault. */
 export async function startRecordingProxy(target: string): Promise<RecordingProxy> {
   const secrets = new Set<string>();
+  const exchanges: RecordedExchange[] = [];
   const server = createServer((request, response) => {
     void pass(target, request, secrets).then(({ status, headers, body }) => {
+      exchanges.push({ method: request.method ?? '', path: request.url ?? '', status });
       response.writeHead(status, headers).end(body);
     });
   });
@@ -28,6 +39,7 @@ export async function startRecordingProxy(target: string): Promise<RecordingProx
   return {
     address: `http://127.0.0.1:${port}`,
     secrets,
+    exchanges,
     close: async () => {
       server.closeAllConnections();
       server.close();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { nameSchema } from '../../lib/rotation/specification-fields.ts';
+import { nameSchema } from '../../lib/rotation/name.ts';
 import {
   generationMetadata,
   generationOf,

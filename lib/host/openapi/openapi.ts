@@ -1,6 +1,6 @@
 import type * as z from 'zod';
 import { subscriptionIdSchema } from '../../notices/subscription.ts';
-import { nameSchema } from '../../rotation/specification-fields.ts';
+import { nameSchema } from '../../rotation/name.ts';
 import { PLAIN_PATH_JSON } from '../../vault/addressing.ts';
 import type { RouteKey } from '../route-table.ts';
 import { HEADERS, type HeaderName, NAMED, namedSchemas, PARAMETERS, SECURITY_SCHEMES } from './components.ts';

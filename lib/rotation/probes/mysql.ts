@@ -42,9 +42,9 @@ export async function testMysqlLogin(probe: MysqlProbe, value: Value): Promise<P
   const login = loginOf(value, probe);
   if (!login.ok) return login;
   // Loaded when it is asked for: most rotations need no MySQL.
-  const mysql = await import('mysql2');
+  const { createConnection } = await import('./mysql-client.ts');
   try {
-    await withBoundedSocket(probe.timeout, (socket) => logInAndAsk(mysql, probe, login, socket));
+    await withBoundedSocket(probe.timeout, (socket) => logInAndAsk(createConnection, probe, login, socket));
     return { ok: true };
   } catch (error) {
     // The message quotes the user and is left out.
@@ -54,7 +54,7 @@ export async function testMysqlLogin(probe: MysqlProbe, value: Value): Promise<P
 }
 
 async function logInAndAsk(
-  { createConnection }: Pick<typeof import('mysql2'), 'createConnection'>,
+  createConnection: typeof import('./mysql-client.ts').createConnection,
   probe: MysqlProbe,
   login: Login,
   socket: Socket,

@@ -1,4 +1,4 @@
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { withBoundedSocket } from './bounded-socket.ts';
 import { DEFAULT_TIMEOUT_MS } from './server-schema.ts';
 import type { Login } from './value-fields.ts';
@@ -15,13 +15,15 @@ export interface PostgresServer {
 }
 
 /** Logs in, runs `work` and closes the connection whatever happens. Throws what pg throws; its messages may quote the user's name. */
-export function withPostgresClient<Result>(
+export async function withPostgresClient<Result>(
   { host, port, database, tls, ca, timeout = DEFAULT_TIMEOUT_MS }: PostgresServer,
   { username, password }: Login,
   work: (client: Client) => Promise<Result>,
 ): Promise<Result> {
+  // Loaded when it is asked for: most rotations log in nowhere.
+  const pg = await import('pg');
   return withBoundedSocket(timeout, async (socket) => {
-    const client = new Client({
+    const client = new pg.Client({
       host,
       port,
       database,

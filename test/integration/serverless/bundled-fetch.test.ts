@@ -44,7 +44,7 @@ describe('the bundle of fetch', () => {
       requestContext: { requestId: 'request-1', http: { method: 'GET', path: '/v1/secrets/app/key' } },
     };
     const program = `
-      const { handler } = await import(${JSON.stringify(pathToFileURL(path.join(folder, 'fetch.mjs')).href)});
+      const { handler } = await import(${JSON.stringify(pathToFileURL(path.join(folder, 'fetch/index.mjs')).href)});
       const { statusCode, body } = await handler(${JSON.stringify(event)}, { awsRequestId: 'lambda-1' });
       const { data, version } = JSON.parse(body);
       console.log(JSON.stringify({ statusCode, version, length: data?.value.length }));

@@ -40,13 +40,18 @@ describe('the package, made without account and network', () => {
     expect(zips).toEqual(FUNCTIONS.map((name) => `${name}.zip`).toSorted());
     for (const name of FUNCTIONS) {
       const zip = await readFile(path.join(folder, 'out', `${name}.zip`));
-      expect(entriesIn(zip)).toEqual([`dist/bundles/${name}.mjs`]);
+      const bundled = await readdir(path.join(root, 'dist/bundles', name));
+      const loaded = bundled.filter((file) => !file.endsWith('.map'));
+      expect(loaded).toContain('index.mjs');
+      expect(entriesIn(zip).toSorted()).toEqual(
+        loaded.map((file) => `dist/bundles/${name}/${file}`).toSorted(),
+      );
     }
   });
 
   it.each(FUNCTIONS)('has %s on arm64 and Node 24, in a role of its own', (name) => {
     expect(functionOf(name)).toMatchObject({
-      Handler: `dist/bundles/${name}.handler`,
+      Handler: `dist/bundles/${name}/index.handler`,
       Runtime: 'nodejs24.x',
       Architectures: ['arm64'],
       Role: { 'Fn::GetAtt': [`${capitalized(name)}Role`, 'Arn'] },

@@ -9,10 +9,12 @@ import type { MysqlUser, RunningMysql } from './running-mysql.ts';
 const CAPABILITIES = 0xff_ff_ff & ~0x20 & ~0x8_00;
 const ACCESS_DENIED = 1045;
 const NO_SUCH_TABLE = 1146;
-const ONE = {
+const BINARY = 63;
+const STRING = 253;
+const one = (characterSet: number) => ({
   ...{ catalog: 'def', schema: '', table: '', orgTable: '', name: '1', orgName: '1' },
-  ...{ characterSet: 63, columnLength: 1, columnType: 3, flags: 1, decimals: 0 },
-};
+  ...{ characterSet, columnLength: 1, columnType: STRING, flags: 1, decimals: 0 },
+});
 
 const helloSchema = z.object({
   user: z.string(),
@@ -23,13 +25,13 @@ const helloSchema = z.object({
 
 /**
  * Where there is no MariaDB: the server's half of the protocol as mysql2 has it, which logs in one user by mysql_native_password and
- * knows one query. It shows what the client does with what comes over the wire, not what a MySQL would send.
+ * knows one query, whose answer is in the character set that is given by its number. It shows what the client does with what comes over the wire, not what a MySQL would send.
  */
-export async function startProtocolServer(user: MysqlUser): Promise<RunningMysql> {
+export async function startProtocolServer(user: MysqlUser, characterSet = BINARY): Promise<RunningMysql> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
-    serve(socket, user);
+    serve(socket, user, characterSet);
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -45,13 +47,13 @@ export async function startProtocolServer(user: MysqlUser): Promise<RunningMysql
   };
 }
 
-function serve(socket: Socket, user: MysqlUser): void {
+function serve(socket: Socket, user: MysqlUser, characterSet: number): void {
   const connection = createConnection({ stream: socket, isServer: true });
   connection.on('error', () => {});
   // Packets are counted from 0 in each exchange; mysql2 leaves that to the server.
   const awaitCommand = () => Object.assign(connection, { sequenceId: 0 });
   connection.on('query', (query: string) => {
-    if (query === 'SELECT 1') connection.writeTextResult([{ 1: 1 }], [ONE]);
+    if (query === 'SELECT 1') connection.writeTextResult([{ 1: '1' }], [one(characterSet)]);
     else connection.writeError({ code: NO_SUCH_TABLE, message: 'no such table' });
     awaitCommand();
   });

@@ -1,0 +1,2 @@
+/** Imported only by `import()`. A bundle has no names of a CommonJS package that is loaded so itself; of a module it has them. */
+export { parseDocument } from 'yaml';
