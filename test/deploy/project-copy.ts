@@ -4,7 +4,16 @@ import { type CommandResult, runCommand } from '../../lib/host/local/run-command
 
 const root = path.resolve(import.meta.dirname, '../..');
 /** All that `serverless deploy` reads. What it writes then lands beside it, and no other test meets it. */
-const PARTS = ['serverless.yml', 'aws', 'scripts', 'functions', 'lib', 'docs', 'package.json', 'tsconfig.json'];
+const PARTS = [
+  'serverless.yml',
+  'aws',
+  'scripts',
+  'functions',
+  'lib',
+  'docs',
+  'package.json',
+  'tsconfig.json',
+];
 
 /** The project in a folder of its own, with the packages that are installed here. */
 export async function copyProject(folder: string): Promise<void> {
