@@ -37,8 +37,9 @@ export function createLogger(options: LoggerOptions): Logger {
       },
     },
   };
-  const logger = options.destination === undefined ? pino(settings) : pino(settings, options.destination);
-  return redactBindings(logger);
+  // pino's own default would write when there is time: a process that is frozen or killed after its answer has none.
+  const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
+  return redactBindings(pino(settings, destination));
 }
 
 /** A leading Error stays one: pino files it under `err`, and the serializer reduces it there. */
