@@ -1,5 +1,3 @@
-import middy from '@middy/core';
-import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import { fetchRoutes } from '../lib/host/fetch-routes.ts';
 import type { FunctionHost } from '../lib/host/function-host.ts';
 import { failuresTo, routed } from '../lib/host/http-function.ts';
@@ -9,8 +7,6 @@ import { type FetchDependencies, wireFetch } from '../lib/host/wire.ts';
 
 /** Behind HTTP: issues short-lived secrets and reads static ones, as the caller. */
 export const fetchFunction = (host: FunctionHost<FetchDependencies>) =>
-  middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
-    .use(observed(host))
-    .handler(routed(fetchRoutes(host.dependencies, failuresTo(host.logger))));
+  observed(host, routed(fetchRoutes(host.dependencies, failuresTo(host.logger))));
 
 export const handler = fetchFunction(onLambda('fetch', wireFetch));

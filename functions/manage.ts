@@ -1,5 +1,3 @@
-import middy from '@middy/core';
-import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2 } from 'aws-lambda';
 import type { FunctionHost } from '../lib/host/function-host.ts';
 import { failuresTo, routed } from '../lib/host/http-function.ts';
 import { onLambda } from '../lib/host/lambda.ts';
@@ -10,9 +8,7 @@ import { type ManageDependencies, wireManage } from '../lib/host/wire.ts';
 
 /** Behind HTTP: shows and changes what is managed, and takes acknowledgements, with the rights of the caller. */
 export const manageFunction = (host: FunctionHost<ManageDependencies>) =>
-  middy<APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2>()
-    .use(observed(host))
-    .handler(routed(manageRoutes(host.dependencies, failuresTo(host.logger))));
+  observed(host, routed(manageRoutes(host.dependencies, failuresTo(host.logger))));
 
 export const handler = manageFunction(
   onLambda('manage', (parts) => wireManage({ ...parts, bus: lambdaBus(parts.config) })),

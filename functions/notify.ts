@@ -1,4 +1,3 @@
-import middy from '@middy/core';
 import { isOutcome } from '../lib/bus/events.ts';
 import type { BackgroundHost } from '../lib/host/function-host.ts';
 import { onLambda } from '../lib/host/lambda.ts';
@@ -12,19 +11,18 @@ import type { NotifyDependencies } from '../lib/notices/notify.ts';
 
 /** Behind a queue: records who is to be told of an outcome, and delivers what is due. */
 export const notifyFunction = (host: BackgroundHost<NotifyDependencies>) =>
-  middy()
-    .use(observed(host))
-    .handler(
-      queueFunction(
-        async (event) => {
-          const deps = host.dependencies();
-          if (event.type === 'delivery.due') await workOnDue(deps, event.data);
-          else if (isOutcome(event)) await host.background((await deps.recorder.record(event)).delivered);
-          else throw unexpected(event);
-        },
-        (err, message) => host.logger.error({ err, message }, 'message failed'),
-      ),
-    );
+  observed(
+    host,
+    queueFunction(
+      async (event) => {
+        const deps = host.dependencies();
+        if (event.type === 'delivery.due') await workOnDue(deps, event.data);
+        else if (isOutcome(event)) await host.background((await deps.recorder.record(event)).delivered);
+        else throw unexpected(event);
+      },
+      (err) => host.logger.error({ err }, 'message failed'),
+    ),
+  );
 
 export const handler = notifyFunction(
   onLambda('notify', (parts) => wireNotify({ ...parts, bus: lambdaBus(parts.config) })),

@@ -1,4 +1,3 @@
-import middy from '@middy/core';
 import type { FunctionHost } from '../lib/host/function-host.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { lambdaBus } from '../lib/host/lambda-bus.ts';
@@ -10,17 +9,16 @@ import { type RenewDependencies, renewShard } from '../lib/leases/renew.ts';
 
 /** Behind a queue: renews what is due in one shard of the agenda. */
 export const renewFunction = (host: FunctionHost<RenewDependencies>) =>
-  middy()
-    .use(observed(host))
-    .handler(
-      queueFunction(
-        async (event) => {
-          if (event.type !== 'leases.due') throw unexpected(event);
-          await renewShard(host.dependencies(), event.data);
-        },
-        (err, message) => host.logger.error({ err, message }, 'message failed'),
-      ),
-    );
+  observed(
+    host,
+    queueFunction(
+      async (event) => {
+        if (event.type !== 'leases.due') throw unexpected(event);
+        await renewShard(host.dependencies(), event.data);
+      },
+      (err) => host.logger.error({ err }, 'message failed'),
+    ),
+  );
 
 export const handler = renewFunction(
   onLambda('renew', (parts) => wireRenew({ ...parts, bus: lambdaBus(parts.config) })),

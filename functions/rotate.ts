@@ -1,4 +1,3 @@
-import middy from '@middy/core';
 import type { FunctionHost } from '../lib/host/function-host.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { lambdaBus } from '../lib/host/lambda-bus.ts';
@@ -10,19 +9,18 @@ import { onLeaseOutcome, type RotateDependencies, rotateShard } from '../lib/rot
 
 /** Behind a queue: carries managed secrets forward, and replaces a generation whose lease ends. */
 export const rotateFunction = (host: FunctionHost<RotateDependencies>) =>
-  middy()
-    .use(observed(host))
-    .handler(
-      queueFunction(
-        async (event) => {
-          if (event.type === 'rotation.due') await rotateShard(host.dependencies(), event.data);
-          else if (event.type === 'lease.expiring' || event.type === 'lease.lost') {
-            await onLeaseOutcome(host.dependencies(), event);
-          } else throw unexpected(event);
-        },
-        (err, message) => host.logger.error({ err, message }, 'message failed'),
-      ),
-    );
+  observed(
+    host,
+    queueFunction(
+      async (event) => {
+        if (event.type === 'rotation.due') await rotateShard(host.dependencies(), event.data);
+        else if (event.type === 'lease.expiring' || event.type === 'lease.lost') {
+          await onLeaseOutcome(host.dependencies(), event);
+        } else throw unexpected(event);
+      },
+      (err) => host.logger.error({ err }, 'message failed'),
+    ),
+  );
 
 export const handler = rotateFunction(
   onLambda('rotate', (parts) => wireRotate({ ...parts, bus: lambdaBus(parts.config) })),

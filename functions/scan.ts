@@ -1,4 +1,3 @@
-import middy from '@middy/core';
 import type { FunctionHost } from '../lib/host/function-host.ts';
 import { onLambda } from '../lib/host/lambda.ts';
 import { lambdaBus } from '../lib/host/lambda-bus.ts';
@@ -8,9 +7,7 @@ import { type ScanDependencies, scanBooks } from '../lib/leases/scan.ts';
 
 /** Runs on a schedule: finds what is due in the agenda and sends the workers to it. */
 export const scanFunction = (host: FunctionHost<ScanDependencies>) =>
-  middy()
-    .use(observed(host))
-    .handler(async () => scanBooks(host.dependencies()));
+  observed(host, async () => scanBooks(host.dependencies()));
 
 export const handler = scanFunction(
   onLambda('scan', (parts) => wireScan({ ...parts, bus: lambdaBus(parts.config) })),

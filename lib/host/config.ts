@@ -2,6 +2,7 @@ import * as z from 'zod';
 import type { RateLimit } from '../access/caller-rate.ts';
 import { LeasekeeperError } from '../errors.ts';
 import { certificatesIn, readCertificate } from '../rotation/probes/pem.ts';
+import { DEFAULT_NAMESPACE } from '../telemetry/metric-names.ts';
 import { type AuthConfig, authOf, authVariables } from './auth-config.ts';
 
 /** A blank variable counts as not set: deployment tools often cannot leave one out. */
@@ -19,6 +20,15 @@ const certificates = text.refine((pem) => {
   const blocks = certificatesIn(pem);
   return blocks.length > 0 && blocks.every((block) => readCertificate(block) !== undefined);
 }, 'expected certificates in PEM, with their line breaks');
+
+/**
+ * Amazon CloudWatch, API Reference, "PutMetricData": 1 to 255 letters, digits and `. - _ / # :` and spaces, no colon first; `AWS/` is Amazon's
+ * own.
+ */
+const namespace = text.regex(
+  /^(?!:|AWS\/)[\w .\-/#:]{1,255}$/,
+  'expected a CloudWatch namespace: letters, digits, spaces and . - _ / # :',
+);
 
 const environmentSchema = z.object({
   VAULT_ADDR: z.url({ protocol: /^https?$/ }),
@@ -40,7 +50,7 @@ const environmentSchema = z.object({
   LEASEKEEPER_NOTICE_ALLOW: listed.default([]),
   LEASEKEEPER_NOTICE_CA_PEM: certificates.optional(),
   LEASEKEEPER_LISTEN: text.default('127.0.0.1:8280'),
-  LEASEKEEPER_METRICS_NAMESPACE: text.default('Leasekeeper'),
+  LEASEKEEPER_METRICS_NAMESPACE: namespace.default(DEFAULT_NAMESPACE),
   LEASEKEEPER_LOG_LEVEL: z
     .enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
     .default('info'),
@@ -116,6 +126,20 @@ export function readConfig(environment: Environment = process.env): Config {
     listen: listenOf(env.LEASEKEEPER_LISTEN),
     logLevel: env.LEASEKEEPER_LOG_LEVEL,
   };
+}
+
+/**
+ * The CloudWatch namespace of a function's metrics, `LEASEKEEPER_METRICS_NAMESPACE`. Needed before anything else is read: what is counted
+ * when the configuration will not do is written too. Never throws; one that will not do is told by {@link readConfig}.
+ */
+export function metricsNamespace(environment: Environment = process.env): string {
+  const { success, data } = namespace.safeParse(environment.LEASEKEEPER_METRICS_NAMESPACE);
+  return success ? data : DEFAULT_NAMESPACE;
+}
+
+/** The tracing header of the invocation under way, which Lambda puts into the environment anew each time. */
+export function traceHeader(environment: Environment = process.env): string | undefined {
+  return environment._X_AMZN_TRACE_ID;
 }
 
 /** `host:port`; an IPv6 address in brackets. */

@@ -2,8 +2,9 @@ import httpRouter, { type Method } from '@middy/http-router';
 import type { APIGatewayProxyEventV2, APIGatewayProxyStructuredResultV2, Context } from 'aws-lambda';
 import * as z from 'zod';
 import { type Problem, problemOf, RequestError } from '../access/problem.ts';
-import { correlated } from '../telemetry/correlation.ts';
 import type { Logger } from '../telemetry/log.ts';
+import { IDENTIFIER, logFields, withLogFields } from '../telemetry/log-fields.ts';
+import { traceIdInTraceparent } from '../telemetry/trace-id.ts';
 import { checkPathLength, unrouted } from './route-table.ts';
 
 /** One request, as API Gateway's HTTP API hands it over (payload format 2.0). */
@@ -27,6 +28,9 @@ export interface HttpAnswer {
   readonly text?: string;
 }
 
+/** It goes into headers and log lines. */
+const requestIdSchema = z.string().regex(IDENTIFIER);
+
 const eventSchema = z.object({
   version: z.literal('2.0'),
   rawPath: z.string().min(1),
@@ -35,7 +39,7 @@ const eventSchema = z.object({
   queryStringParameters: z.record(z.string(), z.string().optional()).nullish(),
   body: z.string().nullish(),
   isBase64Encoded: z.boolean().default(false),
-  requestContext: z.object({ requestId: z.string(), http: z.object({ method: z.string().min(1) }) }),
+  requestContext: z.object({ requestId: requestIdSchema, http: z.object({ method: z.string().min(1) }) }),
 });
 
 const LARGEST_BODY_BYTES = 64 * 1024;
@@ -74,17 +78,25 @@ export function httpRoute(
 ) {
   return async (event: APIGatewayProxyEventV2): Promise<APIGatewayProxyStructuredResultV2> => {
     const request = requestIn(event);
-    try {
-      if (Buffer.byteLength(request.body ?? '') > LARGEST_BODY_BYTES) throw tooLarge();
-      const answer = await correlated(request.requestId, () => handle(request));
-      onAnswer({ request, status: answer.status });
-      return answerOf(answer, request.requestId);
-    } catch (error) {
-      const problem = problemOf(error);
-      onAnswer({ request, status: problem.status, error });
-      return problemAnswer(problem, request.requestId);
-    }
+    return withLogFields(fieldsOf(request), async () => {
+      try {
+        if (Buffer.byteLength(request.body ?? '') > LARGEST_BODY_BYTES) throw tooLarge();
+        const answer = await handle(request);
+        onAnswer({ request, status: answer.status });
+        return answerOf(answer, request.requestId);
+      } catch (error) {
+        const problem = problemOf(error);
+        onAnswer({ request, status: problem.status, error });
+        return problemAnswer(problem, request.requestId);
+      }
+    });
   };
+}
+
+/** The trace is the runtime's own; where that has none, the caller's, who may say what they like. */
+function fieldsOf({ requestId, headers }: HttpRequest) {
+  const trace = logFields().trace_id ?? traceIdInTraceparent(headers.traceparent);
+  return { request_id: requestId, ...(trace === undefined ? {} : { trace_id: trace }) };
 }
 
 interface HttpRouteEntry {
@@ -112,7 +124,7 @@ export function routed(routes: readonly HttpRouteEntry[]) {
   };
 }
 
-const identifiedSchema = z.object({ requestContext: z.object({ requestId: z.string().min(1) }) });
+const identifiedSchema = z.object({ requestContext: z.object({ requestId: requestIdSchema }) });
 
 /** The id of a request of which nothing else may be known. */
 function idIn(event: unknown): string {

@@ -3,7 +3,7 @@ import { createEmfMetrics } from '../telemetry/emf-metrics.ts';
 import { createLogger } from '../telemetry/log.ts';
 import { VaultClient } from '../vault/client.ts';
 import { createTransport } from '../vault/transport.ts';
-import { type Environment, readConfig } from './config.ts';
+import { type Environment, metricsNamespace, readConfig, traceHeader } from './config.ts';
 import { countExchanges } from './exchange-metrics.ts';
 import type { BackgroundHost } from './function-host.ts';
 import { type FunctionName, identityOf } from './identities.ts';
@@ -13,8 +13,8 @@ import type { Parts } from './wire.ts';
 const CONNECTIONS = 8;
 
 /**
- * The host of a function on AWS Lambda. Nothing is read or connected before the first invocation, so that a fault in the configuration
- * is an error of that invocation, with a log line. The login is kept by warm invocations.
+ * The host of a function on AWS Lambda. Nothing but the namespace of its metrics is read, and nothing connected, before the first
+ * invocation, so that a fault in the configuration is an error of that invocation, with a log line. The login is kept by warm invocations.
  */
 export function onLambda<Dependencies>(
   name: FunctionName,
@@ -22,12 +22,13 @@ export function onLambda<Dependencies>(
   environment?: Environment,
 ): BackgroundHost<Dependencies> {
   const logger = createLogger({ level: 'info', name: `leasekeeper-${name}` });
-  const metrics = createEmfMetrics({ service: name });
+  const metrics = createEmfMetrics({ service: name, namespace: metricsNamespace(environment) });
   let kept: Dependencies | undefined;
   return {
     logger,
     now: Date.now,
     flushMetrics: () => metrics.flush(),
+    traceHeader: () => traceHeader(environment),
     background: (work) => work,
     dependencies: () => {
       kept ??= wire(partsOf());

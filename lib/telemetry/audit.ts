@@ -62,6 +62,9 @@ export const auditLineSchema = accessSchema.extend({
     .string()
     .regex(/^[0-9a-f]{16}$/)
     .optional(),
+  /** As on every line of the host's log. */
+  invocation_id: z.string().optional(),
+  trace_id: z.string().optional(),
 });
 
 export type AuditLine = z.output<typeof auditLineSchema>;

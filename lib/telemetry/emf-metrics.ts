@@ -3,7 +3,7 @@
 import { MetricsContext } from 'aws-embedded-metrics/lib/logger/MetricsContext.js';
 import { LogSerializer } from 'aws-embedded-metrics/lib/serializers/LogSerializer.js';
 import { createLabelLimit, type Labels } from './label-limit.ts';
-import { DETAIL_LABELS, definitions, type MetricName } from './metric-names.ts';
+import { DEFAULT_NAMESPACE, DETAIL_LABELS, definitions, type MetricName } from './metric-names.ts';
 import { isIncrement, isMeasurement, type Metrics } from './metrics.ts';
 
 export interface EmfMetrics extends Metrics {
@@ -12,7 +12,7 @@ export interface EmfMetrics extends Metrics {
 }
 
 export interface EmfOptions {
-  /** CloudWatch namespace; default `Leasekeeper`. */
+  /** CloudWatch namespace; default {@link DEFAULT_NAMESPACE}. */
   readonly namespace?: string;
   /** Becomes the dimension `service` of every metric: which function this is. */
   readonly service?: string;
@@ -67,7 +67,9 @@ export function createEmfMetrics(options: EmfOptions = {}): EmfMetrics {
     increment(name: MetricName, labels: Labels, by = 1) {
       if (!isIncrement(by)) return;
       const { values } = seriesFor(name, labels);
-      values.set(name, [(values.get(name)?.[0] ?? 0) + by]);
+      const sum = (values.get(name)?.[0] ?? 0) + by;
+      // Beyond that CloudWatch takes none, and the document would be lost with all that it holds.
+      values.set(name, [Math.min(sum, Number.MAX_SAFE_INTEGER)]);
     },
     observe(name: MetricName, value: number, labels: Labels = {}) {
       if (!isMeasurement(value)) return;
@@ -89,7 +91,7 @@ export function createEmfMetrics(options: EmfOptions = {}): EmfMetrics {
 
 function documentOf(series: Series, options: EmfOptions, time: number): MetricsContext {
   const document = MetricsContext.empty();
-  document.setNamespace(options.namespace ?? 'Leasekeeper');
+  document.setNamespace(options.namespace ?? DEFAULT_NAMESPACE);
   // Not setTimestamp(): that compares with the clock of this machine.
   document.meta.Timestamp = time;
   const service = options.service === undefined ? {} : { service: options.service };

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { serializeError } from './error-fields.ts';
+import { logFields } from './log-fields.ts';
 import { redact } from './redaction.ts';
 
 /** The logger every room takes as an argument. */
@@ -17,7 +18,8 @@ export interface LoggerOptions {
 
 /**
  * A logger that writes JSON lines with `level` as a word and `time` as an ISO date. Everything handed to it, child
- * bindings and format arguments included, goes through {@link redact} first.
+ * bindings and format arguments included, goes through {@link redact} first. Each line also has the {@link logFields} of the work
+ * that wrote it.
  */
 export function createLogger(options: LoggerOptions): Logger {
   const { level, name, now = Date.now } = options;
@@ -27,14 +29,17 @@ export function createLogger(options: LoggerOptions): Logger {
     timestamp: () => `,"time":"${new Date(now()).toISOString()}"`,
     formatters: { level: (label) => ({ level: label }) },
     serializers: { err: (value: unknown) => (value instanceof Error ? serializeError(value) : value) },
+    // pino puts the line's own fields over these.
+    mixin: () => logFields(),
     hooks: {
       logMethod(args, method) {
         method.apply(this, cleanArguments(args));
       },
     },
   };
-  const logger = options.destination === undefined ? pino(settings) : pino(settings, options.destination);
-  return redactBindings(logger);
+  // pino's own default would write when there is time: a process that is frozen or killed after its answer has none.
+  const destination = options.destination ?? pino.destination({ dest: 1, sync: true });
+  return redactBindings(pino(settings, destination));
 }
 
 /** A leading Error stays one: pino files it under `err`, and the serializer reduces it there. */

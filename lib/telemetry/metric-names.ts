@@ -24,6 +24,9 @@ export interface MetricDefinition {
   readonly buckets?: readonly number[];
 }
 
+/** The CloudWatch namespace of all metrics, unless another is asked for. */
+export const DEFAULT_NAMESPACE = 'Leasekeeper';
+
 /** Labels with many values: searchable fields, but no dimensions, where each combination of dimensions costs money. */
 export const DETAIL_LABELS: ReadonlySet<string> = new Set(['path', 'name']);
 

@@ -1,6 +1,12 @@
 import { rootCertificates } from 'node:tls';
 import { describe, expect, it } from 'vitest';
-import { type Environment, readConfig, VARIABLES } from '../../lib/host/config.ts';
+import {
+  type Environment,
+  metricsNamespace,
+  readConfig,
+  traceHeader,
+  VARIABLES,
+} from '../../lib/host/config.ts';
 
 const [certificate = '', another = ''] = rootCertificates;
 
@@ -79,6 +85,7 @@ describe('the configuration', () => {
     ['LEASEKEEPER_LISTEN', '0.0.0.0:80', { listen: { host: '0.0.0.0', port: 80 } }],
     ['LEASEKEEPER_LISTEN', '[::1]:8280', { listen: { host: '::1', port: 8280 } }],
     ['LEASEKEEPER_LOG_LEVEL', 'debug', { logLevel: 'debug' }],
+    ['LEASEKEEPER_METRICS_NAMESPACE', 'leasekeeper-prod', {}],
   ])('reads %s', (name, value, expected) => {
     expect(readConfig({ ...least, [name]: value })).toMatchObject(expected);
   });
@@ -186,4 +193,38 @@ describe('the configuration', () => {
     for (const name of ['VAULT_ADDR', 'LEASEKEEPER_LOG_LEVEL', 'LEASEKEEPER_AUTH'])
       expect(fault).toHaveProperty('message', expect.stringContaining(name));
   });
+});
+
+describe('the namespace of metrics', () => {
+  const namespaceOf = (value: string) => metricsNamespace({ LEASEKEEPER_METRICS_NAMESPACE: value });
+
+  it.each(['leasekeeper-prod', 'Team A/leasekeeper_2.1#x:y', 'A'.repeat(255), 'AWSome/x'])(
+    'is what was asked for, whatever else is wrong: %s',
+    (value) => {
+      expect(namespaceOf(value)).toBe(value);
+      expect(namespaceOf(` ${value} `)).toBe(value);
+      expect(() => readConfig({ ...least, LEASEKEEPER_METRICS_NAMESPACE: value })).not.toThrow();
+    },
+  );
+
+  it('has a default', () => {
+    expect(metricsNamespace({})).toBe('Leasekeeper');
+    expect(namespaceOf(' ')).toBe('Leasekeeper');
+  });
+
+  it.each(['AWS/Lambda', ':x', 'A'.repeat(256), 'ä', 'a\nb', 'a"b'])(
+    'is the default where CloudWatch would not take it, which the configuration refuses: %j',
+    (value) => {
+      expect(namespaceOf(value)).toBe('Leasekeeper');
+      expect(faultOf({ ...least, LEASEKEEPER_METRICS_NAMESPACE: value })).toMatchObject({
+        code: 'configuration_invalid',
+        message: expect.stringContaining('LEASEKEEPER_METRICS_NAMESPACE'),
+      });
+    },
+  );
+});
+
+it('takes the tracing header from where Lambda puts it', () => {
+  expect(traceHeader({ _X_AMZN_TRACE_ID: 'Root=1-x' })).toBe('Root=1-x');
+  expect(traceHeader({})).toBeUndefined();
 });

@@ -16,6 +16,7 @@ import { localContext } from '../../lib/host/local/lambda-invocation.ts';
 import { processRoutes } from '../../lib/host/local/process-routes.ts';
 import { proofIn } from '../../lib/host/request-proof.ts';
 import { createLogger } from '../../lib/telemetry/log.ts';
+import { type LogFields, logFields, withLogFieldsOnly } from '../../lib/telemetry/log-fields.ts';
 import { VaultError } from '../../lib/vault/errors.ts';
 
 const SECURITY_HEADERS = {
@@ -455,4 +456,59 @@ describe('the log of an HTTP function', () => {
     expect(answer).toMatchObject({ statusCode: 500 });
     expect(lines).toMatchObject([{ err: { code: 'configuration_invalid' } }]);
   });
+});
+
+describe('the log lines of a request', () => {
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const root = '1-5759e988-bd862e3fe1be46a994272793';
+
+  /** The fields that lines have, in the handler and when its answer is told of. */
+  async function fieldsWith(headers: Record<string, string>): Promise<LogFields[]> {
+    const seen: LogFields[] = [];
+    const route = httpRoute(
+      async () => {
+        seen.push(logFields());
+        throw new Error('fault');
+      },
+      () => seen.push(logFields()),
+    );
+    await route(eventOf({ headers }));
+    return seen;
+  }
+
+  it('have its id, and no trace where nobody traces', async () => {
+    expect(await fieldsWith({})).toEqual([{ request_id: 'request-1' }, { request_id: 'request-1' }]);
+  });
+
+  it('have the trace that the caller says', async () => {
+    const fields = { request_id: 'request-1', trace_id: trace };
+    expect(await fieldsWith({ traceparent: `00-${trace}-00f067aa0ba902b7-01` })).toEqual([fields, fields]);
+  });
+
+  it('have no trace of what is no traceparent', async () => {
+    const [fields] = await fieldsWith({ traceparent: 'hunter2' });
+    expect(fields).toEqual({ request_id: 'request-1' });
+  });
+
+  it('have the runtime’s own trace before the caller’s', async () => {
+    const invocation = { invocation_id: 'i-1', trace_id: root };
+    const [fields] = await withLogFieldsOnly(invocation, () =>
+      fieldsWith({ traceparent: `00-${trace}-00f067aa0ba902b7-01` }),
+    );
+    expect(fields).toEqual({ ...invocation, request_id: 'request-1' });
+  });
+
+  it.each(['', 'a b', 'a\nx-vault-token: hunter2', 'ä', 'a'.repeat(129)])(
+    'never have an id that would not do in a header, which is no request: %j',
+    async (requestId) => {
+      const event = eventOf();
+      const handler = routed([]);
+      const answer = await handler(
+        { ...event, requestContext: { ...event.requestContext, requestId } },
+        localContext('test'),
+      );
+      expect(answer.statusCode).toBe(400);
+      expect(problemIn(answer)).toMatchObject({ code: 'request_malformed', request_id: 'none' });
+    },
+  );
 });

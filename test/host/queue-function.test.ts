@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { detailOf } from '../../lib/bus/envelope.ts';
 import type { LeasekeeperEvent } from '../../lib/bus/events.ts';
 import { queueFunction } from '../../lib/host/queue-function.ts';
+import { type LogFields, logFields, withLogFieldsOnly } from '../../lib/telemetry/log-fields.ts';
 import { examples } from '../bus/examples.ts';
 
 const bodyOf = (event: LeasekeeperEvent) =>
@@ -25,15 +26,20 @@ const failed = (...ids: string[]) => ({
 
 function worker(work: (event: LeasekeeperEvent) => Promise<void> = async () => {}) {
   const done: LeasekeeperEvent[] = [];
-  const errors: [string, unknown][] = [];
+  const errors: unknown[] = [];
+  const fields: LogFields[] = [];
   const handler = queueFunction(
     async (event) => {
       await work(event);
       done.push(event);
+      fields.push(logFields());
     },
-    (error, id) => errors.push([id, error]),
+    (error) => {
+      errors.push(error);
+      fields.push(logFields());
+    },
   );
-  return { handler, done, errors };
+  return { handler, done, errors, fields };
 }
 
 const rotated = examples['secret.rotated'];
@@ -54,10 +60,7 @@ describe('a worker behind a queue', () => {
     });
     expect(await handler(batchOf(bodyOf(lost), bodyOf(rotated), bodyOf(lost)))).toEqual(failed('m0', 'm2'));
     expect(done).toEqual([rotated]);
-    expect(errors).toEqual([
-      ['m0', fault],
-      ['m2', fault],
-    ]);
+    expect(errors).toEqual([fault, fault]);
   });
 
   it('waits for all of a batch, also when one has failed', async () => {
@@ -83,11 +86,38 @@ describe('a worker behind a queue', () => {
     const { handler, done, errors } = worker();
     expect(await handler(batchOf(bodyOf(lost), body))).toEqual(failed('m1'));
     expect(done).toEqual([lost]);
-    expect(errors).toMatchObject([['m1', { code: 'event_malformed' }]]);
-    const told = errors.map(([, error]) =>
-      error instanceof Error ? `${error.stack} ${error.cause}` : error,
-    );
+    expect(errors).toMatchObject([{ code: 'event_malformed' }]);
+    const told = errors.map((error) => (error instanceof Error ? `${error.stack} ${error.cause}` : error));
     expect(told.join()).not.toContain('hunter2');
+  });
+
+  it('has the id of the message in the log lines of its work, and of its failure', async () => {
+    const { handler, fields } = worker(async ({ type }) => {
+      if (type === 'lease.lost') throw new Error('fault');
+    });
+    await handler(batchOf(bodyOf(rotated), bodyOf(lost), 'not JSON'));
+    expect(fields.toSorted((a, b) => `${a.message_id}`.localeCompare(`${b.message_id}`))).toEqual([
+      { message_id: 'm0' },
+      { message_id: 'm1' },
+      { message_id: 'm2' },
+    ]);
+  });
+
+  it('has the trace that a message came with, and else that of the invocation', async () => {
+    const of = (n: number) => `1-5759e988-${String(n).repeat(24)}`;
+    const attributes: unknown[] = [
+      { AWSTraceHeader: `Root=${of(1)};Parent=53995c3f42cd8ad8;Sampled=1`, SenderId: 'x' },
+      { AWSTraceHeader: 'Root=hunter2' },
+      { AWSTraceHeader: 7 },
+      {},
+      'none',
+      undefined,
+    ];
+    const body = bodyOf(rotated);
+    const Records = attributes.map((given, index) => ({ messageId: `m${index}`, body, attributes: given }));
+    const { handler, fields } = worker();
+    expect(await withLogFieldsOnly({ trace_id: of(9) }, () => handler({ Records }))).toEqual(failed());
+    expect(fields.map(({ trace_id }) => trace_id)).toEqual([of(1), of(9), of(9), of(9), of(9), of(9)]);
   });
 
   it('fails as a whole on what is no batch, so that nothing is taken for done', async () => {

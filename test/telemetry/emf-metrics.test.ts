@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createEmfMetrics } from '../../lib/telemetry/emf-metrics.ts';
+import { definitions } from '../../lib/telemetry/metric-names.ts';
 import { parseEmf } from './metrics-harness.ts';
 
 const run = promisify(execFile);
@@ -92,6 +93,65 @@ describe('createEmfMetrics', () => {
     const sizes = lines.map((line) => Object(parseEmf(line).leasekeeper_rotation_step_seconds).length);
 
     expect(sizes).toEqual([100, 100, 50]);
+  });
+
+  it('writes 101 measurements as 100 and one, which is no list', async () => {
+    const lines: string[] = [];
+    const metrics = createEmfMetrics({ write: (line) => lines.push(line) });
+    for (let n = 0; n < 101; n += 1)
+      metrics.observe('leasekeeper_rotation_step_seconds', n, { step: 'test' });
+    await metrics.flush();
+    const values = lines.map((line) => parseEmf(line).leasekeeper_rotation_step_seconds);
+
+    expect(values).toEqual([Array.from({ length: 100 }, (_, n) => n), 100]);
+  });
+
+  it('has fewer metrics than a document may hold', () => {
+    // Were there more, those of one set of labels would have to be split over documents.
+    expect(definitions.size).toBeLessThanOrEqual(100);
+  });
+
+  it('keeps the document when a counter has grown beyond what CloudWatch takes', async () => {
+    const lines: string[] = [];
+    const metrics = createEmfMetrics({ write: (line) => lines.push(line) });
+    for (let n = 0; n < 2; n += 1)
+      metrics.increment('leasekeeper_fetches_total', { outcome: 'ok' }, Number.MAX_SAFE_INTEGER);
+    metrics.increment('leasekeeper_lease_renewals_total', { outcome: 'ok' });
+    await metrics.flush();
+
+    expect(lines.map(parseEmf)).toMatchObject([
+      { leasekeeper_fetches_total: Number.MAX_SAFE_INTEGER, leasekeeper_lease_renewals_total: 1 },
+    ]);
+  });
+
+  it('takes what is counted between two flushes into the later one', async () => {
+    const lines: string[] = [];
+    const metrics = createEmfMetrics({ write: (line) => lines.push(line) });
+    metrics.increment('leasekeeper_fetches_total', { outcome: 'ok' });
+    const flushed = metrics.flush();
+    metrics.increment('leasekeeper_fetches_total', { outcome: 'ok' }, 2);
+    await flushed;
+    await metrics.flush();
+
+    expect(lines.map((line) => parseEmf(line).leasekeeper_fetches_total)).toEqual([1, 2]);
+  });
+
+  it('starts no counter at 0: a metric costs money, and an alarm can take what is missing for none', async () => {
+    const lines: string[] = [];
+    await createEmfMetrics({ service: 'renew', write: (line) => lines.push(line) }).flush();
+
+    expect(lines).toEqual([]);
+  });
+
+  it('is in the namespace that was asked for', async () => {
+    const lines: string[] = [];
+    const metrics = createEmfMetrics({ namespace: 'leasekeeper-prod', write: (line) => lines.push(line) });
+    metrics.set('leasekeeper_vault_up', 1);
+    await metrics.flush();
+
+    expect(lines.map((line) => parseEmf(line)._aws.CloudWatchMetrics[0]?.Namespace)).toEqual([
+      'leasekeeper-prod',
+    ]);
   });
 
   it('writes by itself once 10,000 measurements wait', () => {

@@ -1,9 +1,14 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { LeasekeeperError } from '../../lib/errors.ts';
 import { createLogger, type Logger } from '../../lib/telemetry/log.ts';
 
 const CANARY = 'canary-7f3a';
+
+const run = promisify(execFile);
+const outputSchema = z.object({ signal: z.literal('SIGKILL'), stdout: z.string() });
 
 const lineSchema = z.record(z.string(), z.unknown());
 
@@ -58,6 +63,28 @@ describe('createLogger', () => {
 
   it('keeps to its level', () => {
     expect(linesOf((logger) => logger.info('quiet'), 'warn')).toEqual([]);
+  });
+});
+
+describe('standard output', () => {
+  it('has each line before the next step of the program, which may be the last', async () => {
+    const program = `
+      const { createLogger } = await import('./lib/telemetry/log.ts');
+      const logger = createLogger({ level: 'info', name: 'test' });
+      process.stdout.write('first\\n');
+      logger.info('second');
+      process.stdout.write('third\\n');
+      logger.child({}).info('fourth');
+      process.kill(process.pid, 'SIGKILL');`;
+    const killed = run(process.execPath, ['--input-type=module', '--eval', program]);
+    const { stdout } = await killed.catch((error: unknown) => outputSchema.parse(error));
+
+    expect(stdout.trim().split('\n')).toEqual([
+      'first',
+      expect.stringContaining('second'),
+      'third',
+      expect.stringContaining('fourth'),
+    ]);
   });
 });
 

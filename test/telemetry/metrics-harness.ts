@@ -24,30 +24,57 @@ export interface Implementation {
   readonly create: (labelLimit?: number) => Harness;
 }
 
-const documentSchema = z.looseObject({
-  _aws: z.object({
-    Timestamp: z.number(),
-    CloudWatchMetrics: z
-      .array(
-        z.object({
-          Namespace: z.string(),
-          Dimensions: z.array(z.array(z.string())),
-          Metrics: z.array(z.object({ Name: z.string(), Unit: z.string() })),
-        }),
-      )
-      .length(1),
-  }),
-});
+const valueSchema = z.union([z.number(), z.array(z.number()).min(1).max(100)]);
+/** Printable ASCII, and not blank. */
+const dimensionSchema = z.string().regex(/^(?=.*[!-~])[ -~]{1,1024}$/);
+
+/** "Specification: Embedded metric format", Amazon CloudWatch User Guide: what each document must be, and that we write one set of metrics in each. */
+const documentSchema = z
+  .looseObject({
+    _aws: z.strictObject({
+      Timestamp: z.int().nonnegative(),
+      CloudWatchMetrics: z
+        .array(
+          z.strictObject({
+            Namespace: z.string().min(1).max(255),
+            Dimensions: z.array(z.array(z.string().min(1).max(250)).max(30)).length(1),
+            Metrics: z
+              .array(
+                z.strictObject({ Name: z.string().min(1).max(1_024), Unit: z.enum(['Count', 'Seconds']) }),
+              )
+              .min(1)
+              .max(100),
+          }),
+        )
+        .length(1),
+    }),
+  })
+  .superRefine((document, { addIssue }) => {
+    for (const { Dimensions, Metrics } of document._aws.CloudWatchMetrics) {
+      const names = [...Dimensions.flat(), ...Metrics.map(({ Name }) => Name)];
+      if (new Set(names).size < names.length) addIssue('a name has two meanings');
+      for (const name of Dimensions.flat())
+        if (!dimensionSchema.safeParse(document[name]).success) addIssue(`no dimension: ${name}`);
+      for (const { Name } of Metrics)
+        if (!valueSchema.safeParse(document[Name]).success) addIssue(`no metric: ${Name}`);
+    }
+  });
+
+/** A line longer than that is cut in two ("CloudWatch Logs quotas": 1 MB, of which we leave much). */
+const LONGEST_LINE = 256 * 1_024;
 
 export type EmfDocument = z.infer<typeof documentSchema>;
 
+/** Throws for what CloudWatch would not take metrics from. */
 export function parseEmf(line: string): EmfDocument {
+  if (line.length > LONGEST_LINE || line.includes('\n')) throw new Error('CloudWatch would cut this line.');
   return documentSchema.parse(JSON.parse(line));
 }
 
 const numbersSchema = z.union([z.number().transform((one) => [one]), z.array(z.number())]);
 
-function readingsOf(document: EmfDocument, name: string): Reading[] {
+/** What a document says of a metric. */
+export function emfReadings(document: EmfDocument, name: string): Reading[] {
   const values = document[name];
   if (values === undefined) return [];
   const numbers = numbersSchema.parse(values);
@@ -66,7 +93,7 @@ function emfHarness(labelLimit?: number): Harness {
     metrics,
     async read(name) {
       await metrics.flush();
-      return lines.flatMap((line) => readingsOf(parseEmf(line), name));
+      return lines.flatMap((line) => emfReadings(parseEmf(line), name));
     },
   };
 }
@@ -85,16 +112,18 @@ function samplesOf(text: string, name: string): Reading[] {
   });
 }
 
+/** What Prometheus text says of a metric. */
+export function prometheusReadings(text: string, name: string): Reading[] {
+  if (!text.includes(`# TYPE ${name} histogram`)) return samplesOf(text, name);
+  const counts = samplesOf(text, `${name}_count`).map((sample) => sample.value);
+  return samplesOf(text, `${name}_sum`).map((sum, index) => ({ ...sum, count: counts[index] ?? 0 }));
+}
+
 function prometheusHarness(labelLimit?: number): Harness {
   const metrics = createPrometheusMetrics(labelLimit === undefined ? {} : { labelLimit });
   return {
     metrics,
-    async read(name) {
-      const text = await metrics.text();
-      if (!text.includes(`# TYPE ${name} histogram`)) return samplesOf(text, name);
-      const counts = samplesOf(text, `${name}_count`).map((sample) => sample.value);
-      return samplesOf(text, `${name}_sum`).map((sum, index) => ({ ...sum, count: counts[index] ?? 0 }));
-    },
+    read: async (name) => prometheusReadings(await metrics.text(), name),
   };
 }
 
