@@ -22,6 +22,8 @@ import { copyProject, serverless } from './project-copy.ts';
 export interface Deployment {
   readonly aws: Ministack;
   readonly stack: string;
+  /** An output of the stack. */
+  output(key: string): Promise<string>;
   /** Where the HTTP API answers. */
   readonly api: string;
   readonly receiver: NoticeReceiver;
@@ -29,12 +31,16 @@ export interface Deployment {
   readonly serviceToken: string;
   /** What must never be printed: by what it is. */
   readonly canaries: Map<string, string>;
-  /** `serverless <args>` with the same stage and parameters. */
+  /** What each function logs in to Vault with, as JSON by its name. */
+  readonly logins: ReadonlyMap<string, string>;
+  /** `serverless <args>` with the same stage and parameters; those in `args` come before them. */
   serverless(...args: readonly string[]): Promise<string>;
   close(): Promise<void>;
 }
 
 export const STAGE = 'test';
+/** Where `serverless.yml` looks for the login of a function. */
+export const parameterOf = (name: string) => `/leasekeeper/${STAGE}/approle/${name}`;
 const APPROLE_MOUNT = 'approle';
 /** Seconds: three intervals of the schedule, the least that is kept alive. */
 const LEASE_TTL = 180;
@@ -68,7 +74,7 @@ export async function deploy(): Promise<Deployment | { readonly missing: string 
   const { serviceToken, parameters } = await prepareVault(started, folder, canaries);
 
   for (const [name, value] of parameters) {
-    const body = { Name: `/leasekeeper/${STAGE}/approle/${name}`, Type: 'SecureString', Value: value };
+    const body = { Name: parameterOf(name), Type: 'SecureString', Value: value };
     await aws.client.json(z.object({}), 'ssm', 'AmazonSSM.PutParameter', body);
   }
 
@@ -93,16 +99,19 @@ export async function deploy(): Promise<Deployment | { readonly missing: string 
   };
   await run('deploy');
   const stack = `leasekeeper-${STAGE}`;
-  const host = new URL(await outputOf(aws, stack, 'ApiAddress')).host.split('.')[0];
+  const output = (key: string) => outputOf(aws, stack, key);
+  const host = new URL(await output('ApiAddress')).host.split('.')[0];
   const api = started.use(await ownDomain(aws.url, `${host}.execute-api.localhost`));
   const all = started.move();
   return {
     aws,
     stack,
+    output,
     api: `http://127.0.0.1:${api.port}`,
     receiver,
     serviceToken,
     canaries,
+    logins: parameters,
     serverless: run,
     close: () => all.disposeAsync(),
   };

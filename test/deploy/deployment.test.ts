@@ -6,7 +6,7 @@ import { FUNCTIONS } from '../../lib/host/identities.ts';
 import { admin } from '../support/admin.ts';
 import { withPostgres } from '../support/postgres.ts';
 import { until } from '../support/until.ts';
-import { type Deployment, deploy, GRACE_MS } from './deployment-world.ts';
+import { type Deployment, deploy, GRACE_MS, parameterOf, STAGE } from './deployment-world.ts';
 import { type Logs, logsOf } from './logs.ts';
 import { type Queues, queuesOf } from './queues.ts';
 
@@ -24,8 +24,8 @@ beforeAll(async () => {
   found = await deploy();
   if ('missing' in found) return;
   deployment = found;
-  queues = queuesOf(deployment.aws, deployment.stack);
-  logs = logsOf(deployment.aws, deployment.stack);
+  queues = queuesOf(deployment);
+  logs = logsOf(deployment);
 }, 300_000);
 beforeEach((context) => {
   if ('missing' in found) context.skip(`There is no local AWS: ${found.missing}.`);
@@ -224,6 +224,21 @@ describe('the deployed system', () => {
     expect(new Set(rotated().map(({ id }) => id)).size).toBe(1);
   });
 
+  it('is deployed anew with another login, and goes on', { timeout: 120_000 }, async () => {
+    const { client } = deployment.aws;
+    for (const [name, login] of deployment.logins) {
+      const secret = { Name: `leasekeeper/${STAGE}/approle/${name}`, SecretString: login };
+      await client.json(z.unknown(), 'secretsmanager', 'secretsmanager.CreateSecret', secret);
+      await client.json(z.unknown(), 'ssm', 'AmazonSSM.DeleteParameter', { Name: parameterOf(name) });
+    }
+    await deployment.serverless('deploy', '--param=vaultAuth=approle-secret');
+    const body = { path: 'database/creds/api-gateway', replaces: lease.lease_id };
+    const next = await ask(leaseSchema, 201, 'POST', '/v1/leases', SERVICE(), body);
+    deployment.canaries.set('the password of the second lease', next.data.password);
+    expect(await loginAs(next.data)).toBe(next.data.username);
+    lease = next;
+  });
+
   it('has metrics from every function, and no secret in any log', async () => {
     for (const name of FUNCTIONS) {
       const entries = await logs.entriesOf(name);
@@ -237,6 +252,13 @@ describe('the deployed system', () => {
     const written = (await Promise.all((await logs.groups()).map(logs.linesOf))).flat();
     written.push(await deployment.aws.log());
     expect(written.length).toBeGreaterThan(50);
+    for (const name of FUNCTIONS) {
+      const own = (await logs.entriesOf(name)).filter((entry) => 'level' in entry);
+      expect(
+        own.filter((entry) => typeof entry.invocation_id !== 'string'),
+        name,
+      ).toEqual([]);
+    }
     const leaked = [...deployment.canaries].filter(([, value]) =>
       written.some((line) => line.includes(value)),
     );

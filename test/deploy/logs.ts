@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { Ministack } from '../support/ministack.ts';
+import type { Deployment } from './deployment-world.ts';
 
 /** What the functions of a stack have written. */
 export interface Logs {
@@ -18,7 +18,7 @@ const eventsSchema = z.object({
 });
 const entrySchema = z.record(z.string(), z.unknown());
 
-export function logsOf({ client }: Ministack, stack: string): Logs {
+export function logsOf({ aws: { client }, stack }: Deployment): Logs {
   const logs: Logs = {
     groups: async () => {
       const answer = await client.json(groupsSchema, 'logs', 'Logs_20140328.DescribeLogGroups', {});

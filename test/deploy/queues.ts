@@ -1,5 +1,5 @@
 import * as z from 'zod';
-import type { Ministack } from '../support/ministack.ts';
+import type { Deployment } from './deployment-world.ts';
 
 /** A message as it lies in a queue. */
 export interface QueuedMessage {
@@ -29,18 +29,14 @@ const received = z.object({
   Messages: z.array(z.object({ Body: z.string(), ReceiptHandle: z.string() })).default([]),
 });
 
-export function queuesOf({ client }: Ministack, stack: string): Queues {
+export function queuesOf({ aws: { client }, stack, output }: Deployment): Queues {
   const ask = <Schema extends z.ZodType>(
     schema: Schema,
     action: string,
     body: Readonly<Record<string, unknown>>,
   ) => client.json(schema, 'sqs', `AmazonSQS.${action}`, body);
   const urls = async () => (await ask(listed, 'ListQueues', { QueueNamePrefix: `${stack}-` })).QueueUrls;
-  const urlOf = async (queue: string) => {
-    const found = (await urls()).find((url) => url.includes(`/${stack}-${queue}-`));
-    if (found === undefined) throw new Error(`The stack has no queue ${queue}.`);
-    return found;
-  };
+  const urlOf = (queue: string) => output(`${queue}Url`);
   const queues: Queues = {
     send: async (queue, MessageBody) => {
       await ask(nothing, 'SendMessage', { QueueUrl: await urlOf(queue), MessageBody });
