@@ -42,8 +42,14 @@ export interface LambdaWorld extends AsyncDisposable {
   readonly signingSecret: string;
   /** A service account's token of the sample's consumer. */
   jwt(): Promise<string>;
-  /** A function that is started, with its own identity. It ends with the world. */
-  start(name: FunctionName, client: RuntimeClient): Promise<FunctionProcess>;
+  /** A function that is started, with its own identity; or with the variables of another login. It ends with the world. */
+  start(
+    name: FunctionName,
+    client: RuntimeClient,
+    login?: Readonly<Record<string, string>>,
+  ): Promise<FunctionProcess>;
+  /** What a function logs in with by AppRole, as AWS keeps it: JSON. Each has a secret id of its own. */
+  appRoleOf(name: FunctionName): Promise<string>;
 }
 
 const BUS = 'arn:aws:events:eu-central-1:123456789012:event-bus/leasekeeper-test';
@@ -104,17 +110,21 @@ export async function createLambdaWorld(): Promise<LambdaWorld> {
     LEASEKEEPER_BUS: BUS,
     LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
   };
-  const start = async (name: FunctionName, runtime: RuntimeClient) => {
+  const appRoleOf = async (name: FunctionName) => {
+    const options = { authNamespace: root, mount: 'approle', name };
+    const made = await issueFunctionCredentials(actingWith(client, new Secret(rootToken)), options);
+    return { roleId: made.roleId, secretId: made.secretId.expose() };
+  };
+  const byAppRole = async (name: FunctionName) => {
+    const { roleId, secretId } = await appRoleOf(name);
+    return { LEASEKEEPER_AUTH: 'approle', LEASEKEEPER_ROLE_ID: roleId, LEASEKEEPER_SECRET_ID: secretId };
+  };
+  const start: LambdaWorld['start'] = async (name, runtime, login) => {
     const deployed = serverless.functions[name];
     if (deployed === undefined) throw new Error(`serverless.yml has no ${name}`);
     // Each has the variables that serverless.yml gives it, and no other's.
     const names = Object.keys({ ...serverless.provider.environment, ...deployed.environment });
     const given = Object.entries(settings).filter(([variable]) => names.includes(variable));
-    const { roleId, secretId } = await issueFunctionCredentials(actingWith(client, new Secret(rootToken)), {
-      authNamespace: root,
-      mount: 'approle',
-      name,
-    });
     const started = await startFunction({
       client: runtime,
       name,
@@ -122,9 +132,7 @@ export async function createLambdaWorld(): Promise<LambdaWorld> {
       handler: deployed.handler,
       env: {
         ...Object.fromEntries(given),
-        LEASEKEEPER_AUTH: 'approle',
-        LEASEKEEPER_ROLE_ID: roleId,
-        LEASEKEEPER_SECRET_ID: secretId.expose(),
+        ...(login ?? (await byAppRole(name))),
         AWS_ENDPOINT_URL_EVENTBRIDGE: bus.endpoint,
       },
     });
@@ -141,6 +149,10 @@ export async function createLambdaWorld(): Promise<LambdaWorld> {
     signingSecret,
     jwt: async () => (await reviews.sign({ namespace: 'lotabots', name: 'api-gateway' })).expose(),
     start,
+    appRoleOf: async (name) => {
+      const { roleId, secretId } = await appRoleOf(name);
+      return JSON.stringify({ role_id: roleId, secret_id: secretId });
+    },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };
 }
