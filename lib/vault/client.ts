@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import * as z from 'zod';
 import { correlationId } from '../telemetry/correlation.ts';
 import { encodePath, joinPath } from './addressing.ts';
+import { clockOffset } from './clock-offset.ts';
 import { presentable, refusalOf, VaultError } from './errors.ts';
 import { DEFAULT_RETRY, type RetryPolicy, retryWait } from './retry.ts';
 import type { Transport, TransportAnswer, TransportRequest } from './transport.ts';
@@ -62,9 +63,6 @@ export interface VaultClientOptions {
 
 const errorsBody = z.object({ errors: z.array(z.string()).nullish() });
 const requestIdBody = z.object({ request_id: z.string() });
-
-/** Answers to a client's `Date` header have a resolution of one second: a smaller offset is noise. */
-const SMALLEST_CLOCK_OFFSET_MS = 1_500;
 
 /**
  * Speaks Vault's HTTP API: retries what is safe to repeat, tells errors apart, keeps Vault's clock, and reads what it has written
@@ -161,8 +159,8 @@ export class VaultClient implements Vault {
     if (index !== undefined) this.#index = laterIndex(this.#index, index, wrote);
     const date = Date.parse(answer.headers.date ?? '');
     if (Number.isNaN(date)) return;
-    const offset = date + 500 - (started + this.#now()) / 2;
-    this.#clockOffsetMs = Math.abs(offset) < SMALLEST_CLOCK_OFFSET_MS ? 0 : offset;
+    const dated = { date, sentAt: started, receivedAt: this.#now() };
+    this.#clockOffsetMs = clockOffset(this.#clockOffsetMs, dated);
   }
 
   #read(request: VaultRequest, answer: TransportAnswer): VaultAnswer {
