@@ -12,6 +12,7 @@ import { type Queues, queuesOf } from './queues.ts';
 
 const { request, read, rootToken } = admin(inject);
 const NAME = 'api-gateway-database';
+const ARCHIVE = 'outcomes';
 /** Milliseconds: the schedule runs once a minute, and may take its time on a busy machine. */
 const TWO_SCANS = 150_000;
 
@@ -119,6 +120,17 @@ describe('the deployed system', () => {
     expect(deployment.stack).toBe('leasekeeper-test');
   });
 
+  it('has outcomes archived, as the stack does where there are archives', async () => {
+    await deployment.aws.client.json(z.unknown(), 'events', 'AWSEvents.CreateArchive', {
+      ArchiveName: ARCHIVE,
+      EventSourceArn: await deployment.output('BusArn'),
+      EventPattern: JSON.stringify({
+        source: ['leasekeeper'],
+        'detail-type': [{ 'anything-but': ['leases.due', 'rotation.due', 'delivery.due'] }],
+      }),
+    });
+  });
+
   it('takes a subscription of an operator, and refuses strangers', async () => {
     await ask(z.unknown(), 401, 'GET', '/v1/managed', {});
     await ask(z.unknown(), 401, 'GET', '/v1/managed', { 'x-vault-token': 's.nobody' });
@@ -224,6 +236,26 @@ describe('the deployed system', () => {
     expect(new Set(rotated().map(({ id }) => id)).size).toBe(1);
   });
 
+  it('does nothing twice when all of that is replayed', { timeout: 120_000 }, async () => {
+    const { client } = deployment.aws;
+    const told = deployment.receiver.notices.map(({ id }) => id);
+    const version = (await published()).version;
+    const invoked = await invocationsOf('notify');
+    const bus = await deployment.output('BusArn');
+    await client.json(z.unknown(), 'events', 'AWSEvents.StartReplay', {
+      ReplayName: 'again',
+      EventSourceArn: `arn:aws:events:${deployment.aws.region}:000000000000:archive/${ARCHIVE}`,
+      EventStartTime: Date.now() / 1_000 - 3_600,
+      EventEndTime: Date.now() / 1_000,
+      Destination: { Arn: bus },
+    });
+    await until(async () => (await invocationsOf('notify')) > invoked, 60_000);
+    await until(async () => (await queues.waiting('NotifyQueue')) === 0, 60_000);
+    await until(async () => (await queues.waiting('RotateQueue')) === 0, 60_000);
+    expect(deployment.receiver.notices.map(({ id }) => id)).toEqual(told);
+    expect((await published()).version).toBe(version);
+  });
+
   it('is deployed anew with another login, and goes on', { timeout: 120_000 }, async () => {
     const { client } = deployment.aws;
     for (const [name, login] of deployment.logins) {
@@ -274,6 +306,12 @@ describe('the deployed system', () => {
     expect((await fetch(`${deployment.api}/v1/managed`, { headers: OPERATOR() })).status).toBe(404);
     expect(await loginAs(lease.data)).toBe(lease.data.username);
   });
+
+  /** How often Lambda has run a function to its end. */
+  async function invocationsOf(name: string): Promise<number> {
+    const lines = await logs.linesOf(`/aws/lambda/${deployment.stack}-${name}`);
+    return lines.filter((line) => line.startsWith('REPORT ')).length;
+  }
 
   async function lookUp() {
     const body = { lease_id: lease.lease_id };

@@ -12,6 +12,8 @@ export interface Queues {
   send(queue: string, body: string): Promise<void>;
   /** What lies in it and is in nobody's hands. */
   count(queue: string): Promise<number>;
+  /** The same, and what is being worked on. */
+  waiting(queue: string): Promise<number>;
   /** Up to ten messages, hidden from others for a second. */
   receive(queue: string): Promise<readonly QueuedMessage[]>;
   /** Seconds until a message that failed comes back. */
@@ -24,7 +26,12 @@ export interface Queues {
 
 const nothing = z.object({});
 const listed = z.object({ QueueUrls: z.array(z.string()).default([]) });
-const counted = z.object({ Attributes: z.object({ ApproximateNumberOfMessages: z.coerce.number() }) });
+const counted = z.object({
+  Attributes: z.object({
+    ApproximateNumberOfMessages: z.coerce.number(),
+    ApproximateNumberOfMessagesNotVisible: z.coerce.number(),
+  }),
+});
 const received = z.object({
   Messages: z.array(z.object({ Body: z.string(), ReceiptHandle: z.string() })).default([]),
 });
@@ -37,17 +44,19 @@ export function queuesOf({ aws: { client }, stack, output }: Deployment): Queues
   ) => client.json(schema, 'sqs', `AmazonSQS.${action}`, body);
   const urls = async () => (await ask(listed, 'ListQueues', { QueueNamePrefix: `${stack}-` })).QueueUrls;
   const urlOf = (queue: string) => output(`${queue}Url`);
+  const attributesOf = async (queue: string) => {
+    const asked = { QueueUrl: await urlOf(queue), AttributeNames: ['All'] };
+    return (await ask(counted, 'GetQueueAttributes', asked)).Attributes;
+  };
   const queues: Queues = {
     send: async (queue, MessageBody) => {
       await ask(nothing, 'SendMessage', { QueueUrl: await urlOf(queue), MessageBody });
     },
-    count: async (queue) => {
-      const AttributeNames = ['ApproximateNumberOfMessages'];
-      const answer = await ask(counted, 'GetQueueAttributes', {
-        QueueUrl: await urlOf(queue),
-        AttributeNames,
-      });
-      return answer.Attributes.ApproximateNumberOfMessages;
+    count: async (queue) => (await attributesOf(queue)).ApproximateNumberOfMessages,
+    waiting: async (queue) => {
+      const { ApproximateNumberOfMessages: idle, ApproximateNumberOfMessagesNotVisible: taken } =
+        await attributesOf(queue);
+      return idle + taken;
     },
     receive: async (queue) => {
       const asked = { QueueUrl: await urlOf(queue), MaxNumberOfMessages: 10, VisibilityTimeout: 1 };
