@@ -1,12 +1,11 @@
 import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
-import type { AwsOptions } from '../vault/auth/aws-endpoint.ts';
+import { type AwsOptions, awsAddressSchema } from '../vault/auth/aws-endpoint.ts';
 import {
   isGlobalSts,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
   type StsOptions,
-  stsSchema,
 } from '../vault/auth/aws-sts.ts';
 
 /** A blank variable counts as not set: deployment tools often cannot leave one out. */
@@ -151,10 +150,11 @@ function appRoleOf(env: AuthEnvironment): AuthConfig {
 /** A variable that names the address of one service; where it is not set AWS_ENDPOINT_URL counts, as for AWS's own tools. */
 type EndpointVariable = Extract<keyof AuthEnvironment, `AWS_ENDPOINT_URL_${string}`>;
 
-function stsOf(env: AuthEnvironment, variable: EndpointVariable = 'AWS_ENDPOINT_URL_STS'): StsOptions {
+/** Where that service is. */
+function addressOf(env: AuthEnvironment, variable: EndpointVariable): z.infer<typeof awsAddressSchema> {
   const region = env.AWS_REGION ?? env.AWS_DEFAULT_REGION;
   const named = env[variable] === undefined ? 'AWS_ENDPOINT_URL' : variable;
-  const parsed = stsSchema.safeParse({ region, endpoint: env[named] });
+  const parsed = awsAddressSchema.safeParse({ region, endpoint: env[named] });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map(
     ({ path, message }) => `${path[0] === 'region' ? 'AWS_REGION' : named}: ${message}`,
@@ -162,9 +162,13 @@ function stsOf(env: AuthEnvironment, variable: EndpointVariable = 'AWS_ENDPOINT_
   throw invalid(`The environment will not do: ${faults.join('; ')}.`);
 }
 
+function stsOf(env: AuthEnvironment): StsOptions {
+  return addressOf(env, 'AWS_ENDPOINT_URL_STS');
+}
+
 /** Where a service of a region is that keeps credentials. */
 function awsOf(env: AuthEnvironment, variable: EndpointVariable): AwsOptions {
-  const { region, endpoint } = stsOf(env, variable);
+  const { region, endpoint } = addressOf(env, variable);
   if (region === undefined) throw invalid('AWS_REGION is not set.');
   return { region, endpoint };
 }

@@ -96,7 +96,7 @@ export function httpRoute(
 /** The trace is the runtime's own; where that has none, the caller's, who may say what they like. */
 function fieldsOf({ requestId, headers }: HttpRequest) {
   const trace = logFields().trace_id ?? traceIdInTraceparent(headers.traceparent);
-  return { request_id: requestId, ...(trace === undefined ? {} : { trace_id: trace }) };
+  return { request_id: requestId, trace_id: trace };
 }
 
 interface HttpRouteEntry {

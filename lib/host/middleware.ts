@@ -77,8 +77,5 @@ function fieldsOf({ traceHeader }: ObservedOptions, context: Partial<Context> | 
   // The runtime client has it here, and in the environment unless several invocations share the process (aws-lambda-ric 4).
   const given = context !== undefined && 'xRayTraceId' in context ? context.xRayTraceId : undefined;
   const trace = traceIdInXRayHeader(typeof given === 'string' ? given : traceHeader?.());
-  return {
-    ...(context?.awsRequestId === undefined ? {} : { invocation_id: context.awsRequestId }),
-    ...(trace === undefined ? {} : { trace_id: trace }),
-  };
+  return { invocation_id: context?.awsRequestId, trace_id: trace };
 }

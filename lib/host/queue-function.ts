@@ -51,8 +51,7 @@ export function queueFunction(
 
 /** EventBridge and SQS hand the tracing header of whoever published on as an attribute of the message (Amazon SQS: "AWSTraceHeader"). */
 function fieldsOf({ messageId, attributes }: QueueMessage) {
-  const trace = traceIdInXRayHeader(attributes?.AWSTraceHeader);
-  return { message_id: messageId, ...(trace === undefined ? {} : { trace_id: trace }) };
+  return { message_id: messageId, trace_id: traceIdInXRayHeader(attributes?.AWSTraceHeader) };
 }
 
 /** Throws `event_malformed`, without the parsers' own errors: they may quote the message, and nobody knows what a foreign one holds. */

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
+import { jsonIn } from '../json-in.ts';
 
 /** How far a reader of the attempt log has come (attempt-log.ts). */
 export interface LogPlace {
@@ -29,17 +30,9 @@ export function writtenPlace({ from, to, at }: LogPlace): string {
 
 /** Throws `place_in_log_invalid`. */
 export function placeIn(text: string): LogPlace {
-  const parsed = placeSchema.safeParse(jsonIn(text));
+  const parsed = placeSchema.safeParse(jsonIn(Buffer.from(text, 'base64url').toString()));
   if (parsed.success) return parsed.data;
   throw new LeasekeeperError('place_in_log_invalid', 'That is no place in the list to go on from.', {
     hint: 'Send `next` of the page before, as it came.',
   });
-}
-
-function jsonIn(text: string): unknown {
-  try {
-    return JSON.parse(Buffer.from(text, 'base64url').toString());
-  } catch {
-    return undefined;
-  }
 }

@@ -2,8 +2,9 @@ import * as z from 'zod';
 import { LeasekeeperError } from '../errors.ts';
 import { Secret } from '../telemetry/secret.ts';
 import { appRoleAuth } from '../vault/auth/approle.ts';
+import { awsAddressSchema } from '../vault/auth/aws-endpoint.ts';
 import { awsIamAuth } from '../vault/auth/aws-iam.ts';
-import { isGlobalSts, SIGNING_ALGORITHMS, type StsOptions, stsSchema } from '../vault/auth/aws-sts.ts';
+import { isGlobalSts, SIGNING_ALGORITHMS, type StsOptions } from '../vault/auth/aws-sts.ts';
 import { awsWebIdentityAuth } from '../vault/auth/aws-web-identity.ts';
 import { certAuth } from '../vault/auth/cert.ts';
 import { jwtInFile, readCredentialFile } from '../vault/auth/credential-file.ts';
@@ -186,7 +187,7 @@ function secretIdOf({ secretId, secretIdFile }: AuthSettings): Secret | (() => P
 }
 
 function stsOf({ awsRegion, stsEndpoint }: AuthSettings): StsOptions {
-  const parsed = stsSchema.safeParse({ region: awsRegion, endpoint: stsEndpoint });
+  const parsed = awsAddressSchema.safeParse({ region: awsRegion, endpoint: stsEndpoint });
   if (parsed.success) return parsed.data;
   const at = parsed.error.issues[0]?.path[0] === 'region' ? 'awsRegion' : 'stsEndpoint';
   throw invalidConfiguration(`${nameWithVariable(at)}: ${parsed.error.issues[0]?.message}`);

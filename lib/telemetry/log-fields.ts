@@ -3,13 +3,13 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 /** What every log line says of the work that led to it. docs/metrics.md, "Log lines", has the words. */
 export interface LogFields {
   /** One call of a function; on Lambda its `awsRequestId`. */
-  readonly invocation_id?: string;
+  readonly invocation_id?: string | undefined;
   /** The trace that the work belongs to, at whoever traces. */
-  readonly trace_id?: string;
+  readonly trace_id?: string | undefined;
   /** One message of a queue. */
-  readonly message_id?: string;
+  readonly message_id?: string | undefined;
   /** One access. Its audit line has it, and so have the requests to Vault that it leads to. */
-  readonly request_id?: string;
+  readonly request_id?: string | undefined;
 }
 
 interface Scope {

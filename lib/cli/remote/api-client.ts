@@ -1,10 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type * as z from 'zod';
 import type { CallerProof } from '../../access/proof.ts';
+import { jsonIn } from '../../json-in.ts';
 import { parseRetryAfter } from '../../notices/retry-after.ts';
 import type { Secret } from '../../telemetry/secret.ts';
 import type { Transport, TransportAnswer, TransportRequest } from '../../vault/transport.ts';
-import { jsonIn, networkFault, problemIn, refusalIn, unfit } from './api-errors.ts';
+import { networkFault, problemIn, refusalIn, unfit } from './api-errors.ts';
 
 /** One request to the HTTP API. */
 export interface ApiRequest {

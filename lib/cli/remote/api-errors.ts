@@ -1,5 +1,6 @@
 import { LeasekeeperError } from '../../errors.ts';
 import { problemAnswer } from '../../host/openapi/answers.ts';
+import { jsonIn } from '../../json-in.ts';
 import { TLS_FAULT } from '../../notices/delivery-failure.ts';
 import { PRINTED_SECRET, type Secret } from '../../telemetry/secret.ts';
 import { isVaultError } from '../../vault/errors.ts';
@@ -114,15 +115,6 @@ function strangersRefusal(
     });
   }
   return unfit(asked, `${status}, ${notOurs}`);
-}
-
-/** Undefined for what is no JSON: the parser's error would quote it. */
-export function jsonIn(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function withDoubt({ method }: Asked, hint: string): string {

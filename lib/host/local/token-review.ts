@@ -10,6 +10,7 @@ import path from 'node:path';
 import { type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import * as z from 'zod';
 import { codeOf } from '../../errors.ts';
+import { jsonIn } from '../../json-in.ts';
 import { Secret } from '../../telemetry/secret.ts';
 import { makePrivateFolder, readIfPresent, writePrivateFile } from './private-file.ts';
 import { LocalServerError } from './server-error.ts';
@@ -157,7 +158,7 @@ async function answer(verifier: Verifier, request: IncomingMessage, response: Se
   if (bearer === undefined || (await verifier.verify(bearer, [API_AUDIENCE])) === undefined) {
     return refuse(response, 401, 'Unauthorized');
   }
-  const review = reviewSchema.safeParse(parseJson(await readBody(request)));
+  const review = reviewSchema.safeParse(jsonIn(await readBody(request)));
   if (!review.success) return refuse(response, 400, 'BadRequest');
   const { token, audiences = [] } = review.data.spec;
   const asked = audiences.length === 0 ? [API_AUDIENCE] : audiences;
@@ -195,14 +196,6 @@ async function readBody(request: IncomingMessage): Promise<string> {
     if (text.length > LARGEST_BODY_BYTES) return '';
   }
   return text;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 async function listen(server: Server, portFile: string): Promise<number> {

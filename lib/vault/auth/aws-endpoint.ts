@@ -1,3 +1,4 @@
+import * as z from 'zod';
 import type { AwsCredentials } from './aws-credentials.ts';
 
 /** Where to ask AWS, and as whom. */
@@ -9,6 +10,15 @@ export interface AwsOptions {
   /** AWS's default chain when left out; any of AWS's own providers will do. Asked for each request. */
   readonly credentials?: () => Promise<AwsCredentials>;
 }
+
+/** What of such options is text. A region becomes a part of a host name. */
+export const awsAddressSchema = z.object({
+  region: z
+    .string()
+    .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'expected the name of a region')
+    .optional(),
+  endpoint: z.url({ protocol: /^https?$/ }).optional(),
+});
 
 /** The domains of AWS's partitions, by how their regions begin, as in the SDK's own table. All others: amazonaws.com. */
 const DOMAINS: readonly (readonly [prefix: string, domain: string])[] = [

@@ -4,26 +4,31 @@ import { backoffMs, DEFAULT_RETRY } from '../retry.ts';
 import { createTransport, type Transport, type TransportAnswer } from '../transport.ts';
 import type { SignedRequest } from './aws-signer.ts';
 
-/** What came of a request to AWS: an answer, whatever its status, or why there is none. */
+/** How a protocol of AWS's tells what went wrong. */
+export interface ErrorCodes {
+  /** The code in an answer: one word, for the message beside it is AWS's own and may say anything. */
+  readonly codeIn: (answer: TransportAnswer) => string | undefined;
+  /** Codes that ask for patience. */
+  readonly throttling: ReadonlySet<string>;
+}
+
+/** What came of a request to AWS: the body of a success, or why there is none. `busy`: the same request may do later. */
 export type Sent =
-  | { readonly answer: TransportAnswer; readonly busy: boolean }
-  | { readonly answer?: never; readonly reason: string };
+  | { readonly body: string }
+  | { readonly body?: never; readonly reason: string; readonly busy: boolean };
 
 const TRIES = 3;
 
 /**
- * Sends a signed request that may be repeated. It is sent three times in all while there is no answer, or AWS is busy: 429, 5xx, or what
- * `isThrottled` knows by its code. Never throws.
+ * Sends a signed request that may be repeated. It is sent three times in all while there is no answer, or AWS is busy: 429, 5xx, or throttling
+ * by its code. Never throws.
  */
-export async function sendToAws(
-  request: SignedRequest,
-  isThrottled: (answer: TransportAnswer) => boolean,
-): Promise<Sent> {
+export async function sendToAws(request: SignedRequest, codes: ErrorCodes): Promise<Sent> {
   const transport = createTransport({ address: new URL(request.url).origin, connections: 1 });
   try {
     for (let attempt = 0; ; attempt += 1) {
-      const sent = await sendOnce(transport, request, isThrottled);
-      if ((sent.answer !== undefined && !sent.busy) || attempt + 1 === TRIES) return sent;
+      const sent = await sendOnce(transport, request, codes);
+      if (sent.body !== undefined || !sent.busy || attempt + 1 === TRIES) return sent;
       await sleep(backoffMs(attempt, DEFAULT_RETRY, Math.random));
     }
   } finally {
@@ -34,14 +39,18 @@ export async function sendToAws(
 async function sendOnce(
   transport: Transport,
   { url, headers, body }: SignedRequest,
-  isThrottled: (answer: TransportAnswer) => boolean,
+  { codeIn, throttling }: ErrorCodes,
 ): Promise<Sent> {
   try {
     const path = new URL(url).pathname;
     const answer = await transport.exchange({ method: 'POST', path, headers, body, signal: undefined });
-    return { answer, busy: answer.status === 429 || answer.status >= 500 || isThrottled(answer) };
+    const { status } = answer;
+    if (status === 200) return { body: answer.body };
+    const code = codeIn(answer);
+    const busy = status === 429 || status >= 500 || (code !== undefined && throttling.has(code));
+    return { reason: `HTTP ${status}${code === undefined ? '' : `, ${code}`}`, busy };
   } catch (error) {
     // Not the transport's own error: that speaks of Vault.
-    return { reason: codeOf(error) === 'vault_timeout' ? 'no answer in time' : 'no connection' };
+    return { reason: codeOf(error) === 'vault_timeout' ? 'no answer in time' : 'no connection', busy: true };
   }
 }

@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { LeasekeeperError } from '../../errors.ts';
+import { jsonIn } from '../../json-in.ts';
 import { Secret } from '../../telemetry/secret.ts';
-import type { TransportAnswer } from '../transport.ts';
 import { type AwsOptions, regionalEndpoint } from './aws-endpoint.ts';
-import { sendToAws } from './aws-send.ts';
+import { type ErrorCodes, sendToAws } from './aws-send.ts';
 import { createAwsSigner } from './aws-signer.ts';
 
 /** Reads one text that AWS keeps. `now` in milliseconds since the epoch. Throws `aws_credentials_missing`, `identity_unreadable`. */
@@ -58,12 +58,9 @@ function readerOf(store: Store, name: string, { region, endpoint, credentials }:
   const body = JSON.stringify(store.ask(name));
   return async (now) => {
     const request = await signer.sign({ service: store.service, region, url, headers, body }, now);
-    const sent = await sendToAws(request, (answer) => THROTTLED.has(errorIn(answer) ?? ''));
-    if (sent.answer === undefined) throw unreadable(store, name, sent.reason);
-    const { answer } = sent;
-    if (answer.status !== 200)
-      throw unreadable(store, name, [`HTTP ${answer.status}`, errorIn(answer)].filter(Boolean).join(', '));
-    const text = store.schema.safeParse(jsonIn(answer));
+    const sent = await sendToAws(request, CODES);
+    if (sent.body === undefined) throw unreadable(store, name, sent.reason);
+    const text = store.schema.safeParse(jsonIn(sent.body));
     if (text.success) return new Secret(text.data);
     throw unreadable(store, name, 'an answer of another form');
   };
@@ -71,21 +68,11 @@ function readerOf(store: Store, name: string, { region, endpoint, credentials }:
 
 /** "Error handling" of AWS's JSON protocols: the shape's name, perhaps after a namespace. */
 const errorSchema = z.object({ __type: z.string().regex(/^(?:[\w.]{1,100}#)?[A-Za-z]{1,80}$/) });
-/** What AWS's SDKs take for throttling (Smithy: `isThrottlingError`). */
-const THROTTLED = new Set(['ThrottlingException', 'TooManyRequestsException', 'RequestLimitExceeded']);
-
-/** One word; the message beside it is AWS's own, and may say anything. */
-function errorIn(answer: TransportAnswer): string | undefined {
-  return errorSchema.safeParse(jsonIn(answer)).data?.__type.split('#').at(-1);
-}
-
-function jsonIn(answer: TransportAnswer): unknown {
-  try {
-    return JSON.parse(answer.body);
-  } catch {
-    return undefined;
-  }
-}
+const CODES: ErrorCodes = {
+  codeIn: ({ body }) => errorSchema.safeParse(jsonIn(body)).data?.__type.split('#').at(-1),
+  // What AWS's SDKs take for throttling (Smithy: `isThrottlingError`).
+  throttling: new Set(['ThrottlingException', 'TooManyRequestsException', 'RequestLimitExceeded']),
+};
 
 function unreadable(store: Store, name: string, reason: string): LeasekeeperError {
   return new LeasekeeperError(

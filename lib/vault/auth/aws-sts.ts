@@ -1,4 +1,3 @@
-import * as z from 'zod';
 import type { AwsCredentials } from './aws-credentials.ts';
 import { regionalEndpoint } from './aws-endpoint.ts';
 import { createAwsSigner, type SignedRequest } from './aws-signer.ts';
@@ -12,15 +11,6 @@ export interface StsOptions {
   /** AWS's default chain when left out; any of AWS's own providers will do. Asked at each login. */
   readonly credentials?: () => Promise<AwsCredentials>;
 }
-
-/** What of them is text. A region becomes a part of a host name. */
-export const stsSchema = z.object({
-  region: z
-    .string()
-    .regex(/^[a-z0-9]+(?:-[a-z0-9]+)*$/, 'expected the name of a region')
-    .optional(),
-  endpoint: z.url({ protocol: /^https?$/ }).optional(),
-});
 
 /** What STS signs a JWT with. */
 export const SIGNING_ALGORITHMS = ['RS256', 'ES384'] as const;

@@ -1,7 +1,6 @@
 import * as z from 'zod';
 import { LeasekeeperError } from '../../errors.ts';
 import { Secret } from '../../telemetry/secret.ts';
-import type { TransportAnswer } from '../transport.ts';
 import { sendToAws } from './aws-send.ts';
 import type { SignedRequest } from './aws-signer.ts';
 import { createStsSigner, type SigningAlgorithm, type StsOptions } from './aws-sts.ts';
@@ -51,14 +50,12 @@ export function awsWebIdentityAuth(options: AwsWebIdentityAuthOptions): AuthMeth
 /** Asking twice makes two JWTs, of which the first is never seen: that is as good as once. */
 async function askSts(request: SignedRequest): Promise<Secret> {
   const sdk = await import('./aws-sdk.ts');
-  const codeIn = ({ body }: TransportAnswer) =>
-    errorSchema.safeParse(parsedXml(sdk, body)).data?.ErrorResponse.Error.Code;
-  const sent = await sendToAws(request, (answer) => codeIn(answer) === 'Throttling');
-  if (sent.answer === undefined) throw unavailable(sent.reason);
-  const { answer, busy } = sent;
-  if (answer.status === 200) return jwtIn(parsedXml(sdk, answer.body));
-  const what = [`HTTP ${answer.status}`, codeIn(answer)].filter(Boolean).join(', ');
-  throw busy ? unavailable(what) : refused(what);
+  const sent = await sendToAws(request, {
+    codeIn: ({ body }) => errorSchema.safeParse(parsedXml(sdk, body)).data?.ErrorResponse.Error.Code,
+    throttling: new Set(['Throttling']),
+  });
+  if (sent.body !== undefined) return jwtIn(parsedXml(sdk, sent.body));
+  throw sent.busy ? unavailable(sent.reason) : refused(sent.reason);
 }
 
 /** A JWT, and not more than Vault takes. */

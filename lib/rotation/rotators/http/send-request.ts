@@ -1,5 +1,6 @@
 import { Agent, buildConnector, type Dispatcher, errors } from 'undici';
 import { codeOf } from '../../../errors.ts';
+import { jsonIn } from '../../../json-in.ts';
 import { parseRetryAfter } from '../../../notices/retry-after.ts';
 import type { FilledRequest } from './fill-request.ts';
 import { HttpRequestError, type Processed } from './http-request-error.ts';
@@ -44,7 +45,7 @@ export function createHttpSender(options: HttpSenderOptions = {}): HttpSender {
         throw refusalOf(request, answer, now());
       }
       const text = await read(request, answer.statusCode, answer.body, maxAnswerBytes);
-      return { status: answer.statusCode, body: parsed(text) };
+      return { status: answer.statusCode, body: jsonIn(text) };
     },
     close: async () => {
       if (options.dispatcher === undefined) await dispatcher.close();
@@ -177,12 +178,4 @@ async function read(
 function discard(body: Dispatcher.ResponseData['body']): void {
   // Destroying a body that is under way is an error of its own.
   body.on('error', () => {}).destroy();
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
