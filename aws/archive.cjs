@@ -2,7 +2,7 @@
  * Every outcome that was on the bus, for `archiveDays`, to be replayed (docs/aws-stack.md, "Replay"). Commands are not kept: scans send them
  * again. With `archiveDays` 0 there is none.
  */
-const { integer, readParams } = require('./params.cjs');
+const { integer, prefixOf, readParams } = require('./params.cjs');
 
 const COMMANDS = ['leases.due', 'rotation.due', 'delivery.due'];
 
@@ -10,7 +10,7 @@ module.exports = async ({ resolveVariable }) => {
   const params = await readParams(resolveVariable, ['archiveDays']);
   const days = integer('archiveDays', params.archiveDays, 0);
   if (days === 0) return {};
-  const name = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}-outcomes`;
+  const name = `${await prefixOf(resolveVariable)}-outcomes`;
   return {
     Resources: {
       Archive: {

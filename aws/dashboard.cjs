@@ -1,5 +1,5 @@
 /** The dashboard in CloudWatch: what needs a person comes first. Its text is JSON, in which CloudFormation puts the names of what it has made. */
-const { readParams } = require('./params.cjs');
+const { prefixOf, readParams } = require('./params.cjs');
 const queryAlarms = require('./query-alarms.cjs');
 
 const WORKERS = ['Renew', 'Rotate', 'Notify'];
@@ -172,7 +172,7 @@ function laidOut(rows) {
 
 module.exports = async ({ resolveVariable }) => {
   const { metricsNamespace } = await readParams(resolveVariable, ['metricsNamespace']);
-  const prefix = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
+  const prefix = await prefixOf(resolveVariable);
   const alarms = [...ALARMS, ...(await queryAlarms.names(resolveVariable))];
   const body = { start: '-PT6H', widgets: laidOut(widgetsFor(metricsNamespace, prefix, alarms)) };
   return {

@@ -13,6 +13,13 @@ exports.readParams = async (resolveVariable, names) => {
   return Object.fromEntries(names.map((name, index) => [name, String(values[index] ?? '').trim()]));
 };
 
+/**
+ * What the names of all that a stage has begin with.
+ * @param {(variable: string) => Promise<unknown>} resolveVariable
+ */
+exports.prefixOf = async (resolveVariable) =>
+  `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
+
 /** Texts with commas between them; a blank one is none. @param {string} text */
 exports.listed = (text) =>
   text

@@ -2,7 +2,7 @@
  * Alarms on all values of a label, and all functions: each is a query of CloudWatch Metrics Insights, for any other alarm would be one for each
  * combination. `queryAlarms: 'false'` leaves them out, where CloudWatch knows no such alarm.
  */
-const { readParams } = require('./params.cjs');
+const { prefixOf, readParams } = require('./params.cjs');
 const topic = require('./topic.cjs');
 
 /** Every name in quotation marks: many words are reserved. The dimensions are all that the metric has. */
@@ -61,7 +61,7 @@ module.exports = {
   names,
   resources: async ({ resolveVariable }) => {
     const { metricsNamespace: namespace } = await readParams(resolveVariable, ['metricsNamespace']);
-    const prefix = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
+    const prefix = await prefixOf(resolveVariable);
     const actions = [await topic.arn({ resolveVariable })];
     const alarms = (await names(resolveVariable)).map((id) => [
       `${id}Alarm`,

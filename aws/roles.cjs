@@ -6,6 +6,7 @@
  */
 const { loginOf } = require('./login.cjs');
 const network = require('./network.cjs');
+const { prefixOf } = require('./params.cjs');
 
 /** @type {Record<string, { takesFrom?: string, publishes?: true }>} */
 const WORK = {
@@ -53,7 +54,7 @@ function roleOf(name, { takesFrom, publishes }, { prefix, login, vpc }) {
 
 module.exports = async ({ resolveVariable }) => {
   const stage = {
-    prefix: `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`,
+    prefix: await prefixOf(resolveVariable),
     login: await loginOf(resolveVariable),
     vpc: await network.networkOf(resolveVariable),
   };

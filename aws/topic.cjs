@@ -2,7 +2,7 @@
  * Where all alarms go: a topic of the stack, or the one that `alarmTopicArn` names. It is not encrypted: CloudWatch cannot publish to a topic
  * with the key that AWS manages, and an alarm holds no secret.
  */
-const { readParams } = require('./params.cjs');
+const { prefixOf, readParams } = require('./params.cjs');
 
 const params = (resolveVariable) => readParams(resolveVariable, ['alarmTopicArn', 'alarmEmail']);
 
@@ -11,7 +11,7 @@ module.exports = {
 
   resources: async ({ resolveVariable }) => {
     const { alarmTopicArn, alarmEmail } = await params(resolveVariable);
-    const prefix = `${await resolveVariable('self:service')}-${await resolveVariable('sls:stage')}`;
+    const prefix = await prefixOf(resolveVariable);
     const output = {
       Description: 'Topic that all alarms go to',
       Value: alarmTopicArn || { Ref: 'AlarmTopic' },

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { ulid } from 'ulid';
 import { codeOf } from '../errors.ts';
 import { readListed } from '../host/managed-list.ts';
 import {
@@ -13,6 +11,7 @@ import {
 } from '../host/managed-operations.ts';
 import { unknownName } from '../host/managed-refusals.ts';
 import { summaryOf } from '../host/managed-summary.ts';
+import { subscriptionActor } from '../host/subscription-actor.ts';
 import { listSubscriptions } from '../host/subscription-list.ts';
 import { noticesOf, replayNotices, testSubscription } from '../host/subscription-notices.ts';
 import {
@@ -100,15 +99,8 @@ function subscriptionCalls(
   { notices, deliveries, now, requirePrepared }: Connection,
   allow: readonly string[],
 ): SubscriptionCalls {
-  const actor = {
-    notices,
-    dispatches: notices,
-    addHints: deliveries.addAll.bind(deliveries),
-    checkUrl: (url: string) => void createAddressGuard(allow).checkUrl(url),
-    now,
-    randomBytes,
-    newName: ulid,
-  };
+  const checkUrl = (url: string) => void createAddressGuard(allow).checkUrl(url);
+  const actor = subscriptionActor({ notices, dispatches: notices, deliveries, checkUrl, now });
   return {
     list: async (consumer) => {
       const all = await allPages(async (after) => {

@@ -1,5 +1,3 @@
-import { randomBytes } from 'node:crypto';
-import { ulid } from 'ulid';
 import type { Caller } from '../access/callers.ts';
 import { subscriptionIdSchema } from '../notices/subscription.ts';
 import {
@@ -13,6 +11,7 @@ import { asCaller } from './manage-access.ts';
 import { queryOf } from './query.ts';
 import { noticesQuery, replayBody, rotateSecretQuery, subscriptionListQuery } from './route-inputs.ts';
 import { trySendDeliverers } from './send-worker.ts';
+import { subscriptionActor } from './subscription-actor.ts';
 import { listSubscriptions } from './subscription-list.ts';
 import { noticesOf, replayNotices, testSubscription } from './subscription-notices.ts';
 import {
@@ -77,15 +76,8 @@ function idIn({ parameters: { id } }: HttpRequest): string {
 }
 
 function actorOf(deps: ManageDependencies, caller: Caller) {
-  return {
-    notices: deps.noticesOf(caller),
-    dispatches: deps.ownNotices,
-    addHints: deps.deliveries.addAll.bind(deps.deliveries),
-    checkUrl: deps.checkUrl,
-    now: deps.now,
-    randomBytes,
-    newName: ulid,
-  };
+  const { ownNotices: dispatches, deliveries, checkUrl, now } = deps;
+  return subscriptionActor({ notices: deps.noticesOf(caller), dispatches, deliveries, checkUrl, now });
 }
 
 async function create({ actor, request }: Asked): Promise<HttpAnswer> {

@@ -12,10 +12,10 @@ import { testPostgresLogin } from '../../lib/rotation/probes/postgres.ts';
 import { createLogger } from '../../lib/telemetry/log.ts';
 import { Secret } from '../../lib/telemetry/secret.ts';
 import { appRoleAuth } from '../../lib/vault/auth/approle.ts';
-import { tokenAuth } from '../../lib/vault/auth/token.ts';
 import { isVaultError } from '../../lib/vault/errors.ts';
 import { receiveHttp } from '../notices/receiver.ts';
 import { admin } from '../support/admin.ts';
+import { hostOn } from '../support/host-on.ts';
 import { startRecordingProxy } from '../support/recording-proxy.ts';
 import { until } from '../support/until.ts';
 import { leaseSpecification, openWorld, type World } from '../support/world.ts';
@@ -118,23 +118,19 @@ it('no secret value and no token is in anything that comes out, but the answer t
   const scans: unknown[] = [];
   const types: string[] = [];
   const host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: vault.address,
-      VAULT_NAMESPACE: world.namespace,
-      VAULT_TOKEN: world.rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: world.stateMount,
-      LEASEKEEPER_SCAN_INTERVAL: '0.5',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-      LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
-      LEASEKEEPER_CALLER_MOUNTS: 'absent',
-    }),
+    ...hostOn(
+      { ...world, address: vault.address },
+      {
+        LEASEKEEPER_SCAN_INTERVAL: '0.5',
+        LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
+        LEASEKEEPER_CALLER_MOUNTS: 'absent',
+      },
+    ),
     logger: createLogger({
       level: 'trace',
       name: 'canary',
       destination: { write: (line) => add('log', line) },
     }),
-    identityOf: () => tokenAuth(new Secret(world.rootToken)),
     onScan: (report) => scans.push(report),
     onEvent: (event) => {
       types.push(event.type);

@@ -23,7 +23,7 @@ export const leaseAnswer = z.object({
     .describe('Whether Leasekeeper renews it: a TTL under three scan intervals cannot be kept.'),
   data: data.optional(),
   wrap_info: z
-    .strictObject({ token: z.string(), accessor: z.string(), ttl: count.describe('Seconds.') })
+    .object({ token: z.string(), accessor: z.string(), ttl: count.describe('Seconds.') })
     .optional()
     .describe('In place of `data`, when `wrap_ttl` was asked for.'),
 });
@@ -89,5 +89,5 @@ export const healthAnswer = z.object({
   status: z.enum(['ok', 'failing']),
   seconds_since_scan: count,
 });
-export const lifeAnswer = z.strictObject({ status: z.enum(['ok', 'stuck']) });
-export const readinessAnswer = z.strictObject({ status: z.enum(['ok', 'starting', 'stopping']) });
+export const lifeAnswer = z.object({ status: z.enum(['ok', 'stuck']) });
+export const readinessAnswer = z.object({ status: z.enum(['ok', 'starting', 'stopping']) });

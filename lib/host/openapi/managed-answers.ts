@@ -52,7 +52,7 @@ const pending = z.object({
   by: who.optional(),
   begun: moment.optional(),
   failed: z
-    .strictObject({ step: failedStepSchema, code: z.string(), retryAfterMs: z.number().optional() })
+    .object({ step: failedStepSchema, code: z.string(), retryAfterMs: z.number().optional() })
     .optional(),
   retry_at: moment.optional(),
 });
@@ -88,9 +88,7 @@ export const managedAnswer = z.object({
   retiring: z.array(retiring),
   acknowledged: z.record(z.string(), z.number()).describe('The highest generation of each consumer.'),
   paused: z.object({ at: moment, by: who.optional() }).optional(),
-  removed: z
-    .strictObject({ at: moment, by: who.optional(), credentials: z.enum(['revoke', 'keep']) })
-    .optional(),
+  removed: z.object({ at: moment, by: who.optional(), credentials: z.enum(['revoke', 'keep']) }).optional(),
   drift: z.string().optional().describe('A code.'),
   verify_at: moment.optional(),
   reaping: z.object({ count: z.int().min(0), failed: z.string().optional() }),

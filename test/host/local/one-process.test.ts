@@ -1,11 +1,8 @@
 import { createServer } from 'node:http';
 import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
-import { readConfig } from '../../../lib/host/config.ts';
 import { freePorts } from '../../../lib/host/local/free-port.ts';
 import { startOneProcess } from '../../../lib/host/local/one-process.ts';
-import { createLogger } from '../../../lib/telemetry/log.ts';
-import { Secret } from '../../../lib/telemetry/secret.ts';
-import { tokenAuth } from '../../../lib/vault/auth/token.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { listening } from '../../support/listening.ts';
 
 afterEach(() => vi.restoreAllMocks());
@@ -13,15 +10,10 @@ afterEach(() => vi.restoreAllMocks());
 /** The host before a Vault at a port of this machine, and what a route of its own answers. */
 async function startBefore(port: number) {
   const host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: `http://127.0.0.1:${port}`,
-      VAULT_TOKEN: 'none',
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_SCAN_INTERVAL: '0.1',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-    }),
-    logger: createLogger({ level: 'silent', name: 'test' }),
-    identityOf: () => tokenAuth(new Secret('none')),
+    ...hostOn(
+      { address: `http://127.0.0.1:${port}`, rootToken: 'none' },
+      { LEASEKEEPER_SCAN_INTERVAL: '0.1' },
+    ),
   });
   const ask = async (route: string) => {
     const answer = await fetch(`${host.address}/${route}`);

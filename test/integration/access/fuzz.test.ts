@@ -3,7 +3,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
-import { readConfig } from '../../../lib/host/config.ts';
 import type { FunctionName } from '../../../lib/host/identities.ts';
 import { type OneProcess, startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { readPolicyTemplates } from '../../../lib/host/setup/policy-files.ts';
@@ -13,6 +12,7 @@ import { createLogger } from '../../../lib/telemetry/log.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
 import { tokenAuth } from '../../../lib/vault/auth/token.ts';
 import { admin, uniqueName } from '../../support/admin.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { type PythonProgram, pythonEnvironment } from '../../support/python-environment.ts';
 import type { PythonMissing } from '../../support/python-package.ts';
 import { until } from '../../support/until.ts';
@@ -73,17 +73,14 @@ beforeAll(async () => {
   };
   tokens.push(world.identities.fetch, world.identities.manage);
   host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: world.address,
-      VAULT_NAMESPACE: world.namespace,
-      VAULT_TOKEN: 'none',
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: world.stateMount,
-      LEASEKEEPER_SCAN_INTERVAL: '3600',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-      LEASEKEEPER_CALLER_RATE: '10000',
-      LEASEKEEPER_CALLER_BURST: '10000',
-    }),
+    ...hostOn(
+      { ...world, rootToken: 'none' },
+      {
+        LEASEKEEPER_SCAN_INTERVAL: '3600',
+        LEASEKEEPER_CALLER_RATE: '10000',
+        LEASEKEEPER_CALLER_BURST: '10000',
+      },
+    ),
     logger: createLogger({
       level: 'trace',
       name: 'test',

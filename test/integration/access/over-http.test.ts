@@ -2,12 +2,9 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest';
 import * as z from 'zod';
-import { readConfig } from '../../../lib/host/config.ts';
 import { type OneProcess, startOneProcess } from '../../../lib/host/local/one-process.ts';
-import { createLogger } from '../../../lib/telemetry/log.ts';
-import { Secret } from '../../../lib/telemetry/secret.ts';
-import { tokenAuth } from '../../../lib/vault/auth/token.ts';
 import { admin } from '../../support/admin.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { until } from '../../support/until.ts';
 import { type AccessWorld, createAccessWorld, createToken, leaseSchema } from './access-world.ts';
 
@@ -23,17 +20,7 @@ beforeAll(async () => {
   token = await createToken([world.appPolicy]);
   await admin(inject).request('POST', `${world.namespace}/app/data/deep/static`, { data: { word: 'plain' } });
   host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: world.address,
-      VAULT_NAMESPACE: world.namespace,
-      VAULT_TOKEN: world.rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: world.stateMount,
-      LEASEKEEPER_SCAN_INTERVAL: '3600',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-    }),
-    logger: createLogger({ level: 'silent', name: 'test' }),
-    identityOf: () => tokenAuth(new Secret(world.rootToken)),
+    ...hostOn(world, { LEASEKEEPER_SCAN_INTERVAL: '3600' }),
     onExchange: ({ path }) => {
       (path.includes('/agenda/') ? scanned : asked).push(path);
     },

@@ -4,19 +4,17 @@ import path from 'node:path';
 import { expect, inject, it, onTestFinished } from 'vitest';
 import { Book } from '../../../lib/agenda/book.ts';
 import { DELIVERIES, ROTATIONS } from '../../../lib/agenda/hint.ts';
-import { readConfig } from '../../../lib/host/config.ts';
 import { startServer } from '../../../lib/host/local/child-process.ts';
 import { freePorts } from '../../../lib/host/local/free-port.ts';
 import { startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { LEASES } from '../../../lib/leases/entry.ts';
-import { createLogger } from '../../../lib/telemetry/log.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
 import { actingWith } from '../../../lib/vault/acting-with.ts';
-import { tokenAuth } from '../../../lib/vault/auth/token.ts';
 import { VaultClient } from '../../../lib/vault/client.ts';
 import { KvStore } from '../../../lib/vault/kv-store.ts';
 import { createTransport } from '../../../lib/vault/transport.ts';
 import { adminOf } from '../../support/admin.ts';
+import { hostOn } from '../../support/host-on.ts';
 
 const ROOT = 'root-of-a-server-of-its-own';
 
@@ -56,16 +54,7 @@ it('a sealed Vault is told as such, with a time to come back; once it is unseale
   await request('POST', 'ns/app/data/static', { data: { word: 'plain' } });
   await createBooks(address, rootToken);
   const host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: address,
-      VAULT_NAMESPACE: 'ns',
-      VAULT_TOKEN: rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_SCAN_INTERVAL: '0.2',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-    }),
-    logger: createLogger({ level: 'silent', name: 'test' }),
-    identityOf: () => tokenAuth(new Secret(rootToken)),
+    ...hostOn({ address, rootToken, namespace: 'ns' }, { LEASEKEEPER_SCAN_INTERVAL: '0.2' }),
     onScan: () => {},
   });
   onTestFinished(() => host.close());

@@ -1,10 +1,7 @@
 import { main } from '../../../lib/cli/main.ts';
-import { readConfig } from '../../../lib/host/config.ts';
 import { startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { NoticeStore } from '../../../lib/notices/notice-store.ts';
-import { createLogger } from '../../../lib/telemetry/log.ts';
-import { Secret } from '../../../lib/telemetry/secret.ts';
-import { tokenAuth } from '../../../lib/vault/auth/token.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { until } from '../../support/until.ts';
 import { openWorld } from '../../support/world.ts';
 import { createAccessCluster } from '../access/access-cluster.ts';
@@ -29,19 +26,11 @@ export async function startTwoWays() {
   await cluster.role('operators', 'ada', [described.operatorPolicy]);
   const operator = await createToken([described.operatorPolicy], { display_name: 'ada' });
   const host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: world.address,
-      VAULT_NAMESPACE: world.namespace,
-      VAULT_TOKEN: world.rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: world.stateMount,
+    ...hostOn(world, {
       LEASEKEEPER_SCAN_INTERVAL: '1',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
       LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
       LEASEKEEPER_CALLER_MOUNTS: `kubernetes,${cluster.mount}`,
     }),
-    logger: createLogger({ level: 'silent', name: 'test', destination: { write: () => {} } }),
-    identityOf: () => tokenAuth(new Secret(world.rootToken)),
   });
   const close = async () => {
     await host.close();

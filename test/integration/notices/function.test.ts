@@ -2,17 +2,14 @@ import { expect, it, onTestFinished } from 'vitest';
 import { notifyFunction } from '../../../functions/notify.ts';
 import { detailOf } from '../../../lib/bus/envelope.ts';
 import type { LeasekeeperEvent } from '../../../lib/bus/events.ts';
-import { readConfig } from '../../../lib/host/config.ts';
 import { onLambda } from '../../../lib/host/lambda.ts';
 import { localContext } from '../../../lib/host/local/lambda-invocation.ts';
 import { startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { keyOf } from '../../../lib/notices/dispatch.ts';
 import { NoticeStore } from '../../../lib/notices/notice-store.ts';
-import { createLogger } from '../../../lib/telemetry/log.ts';
-import { Secret } from '../../../lib/telemetry/secret.ts';
-import { tokenAuth } from '../../../lib/vault/auth/token.ts';
 import { NEW_SECRET, rotated, subscriptionOf } from '../../notices/events.ts';
 import { receiveHttp } from '../../notices/receiver.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { until } from '../../support/until.ts';
 import { createWorld, leaseSpecification, openWorld } from '../../support/world.ts';
 import { createNoticeWorld } from './notice-world.ts';
@@ -91,18 +88,7 @@ it('in one process answers at once, and has ended all attempts before the proces
   await world.secrets.apply(leaseSpecification(world));
   const published: LeasekeeperEvent[] = [];
   const host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: world.address,
-      VAULT_NAMESPACE: world.namespace,
-      VAULT_TOKEN: world.rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: world.stateMount,
-      LEASEKEEPER_SCAN_INTERVAL: '3600',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-      LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
-    }),
-    logger: createLogger({ level: 'silent', name: 'test' }),
-    identityOf: () => tokenAuth(new Secret(world.rootToken)),
+    ...hostOn(world, { LEASEKEEPER_SCAN_INTERVAL: '3600', LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1' }),
     onEvent: (event) => published.push(event),
   });
   await until(() => asked === 1, 20_000);

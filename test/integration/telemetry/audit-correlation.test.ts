@@ -1,12 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
-import { readConfig } from '../../../lib/host/config.ts';
 import { startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { SecretsManager } from '../../../lib/index.ts';
 import { type AuditLine, auditLineSchema, createAudit, hashLease } from '../../../lib/telemetry/audit.ts';
 import { createLogger } from '../../../lib/telemetry/log.ts';
-import { Secret } from '../../../lib/telemetry/secret.ts';
-import { tokenAuth } from '../../../lib/vault/auth/token.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { until } from '../../support/until.ts';
 import { type AuditedVault, NAMESPACE, STATE, startAuditedVault, type VaultEntry } from './audited-vault.ts';
 
@@ -56,15 +54,7 @@ async function useSecretsManager(): Promise<void> {
 
 async function useHost(): Promise<void> {
   const process = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: vault.address,
-      VAULT_NAMESPACE: NAMESPACE,
-      VAULT_TOKEN: vault.rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: STATE,
-      LEASEKEEPER_SCAN_INTERVAL: '30',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-    }),
+    ...hostOn({ ...vault, namespace: NAMESPACE, stateMount: STATE }, { LEASEKEEPER_SCAN_INTERVAL: '30' }),
     logger: createLogger({
       level: 'info',
       name: 'test',
@@ -76,7 +66,6 @@ async function useHost(): Promise<void> {
         },
       },
     }),
-    identityOf: () => tokenAuth(new Secret(vault.rootToken)),
   });
   const own = { authorization: `Bearer ${vault.jwt}`, 'x-vault-role': 'api-gateway' };
   const ask = (path: string, headers: Record<string, string>, body?: unknown) =>

@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { inject } from 'vitest';
-import { readConfig } from '../../../lib/host/config.ts';
 import { startOneProcess } from '../../../lib/host/local/one-process.ts';
 import { SecretsManager } from '../../../lib/index.ts';
 import { NoticeStore } from '../../../lib/notices/notice-store.ts';
 import { createSigningSecret } from '../../../lib/notices/signature.ts';
-import { createLogger } from '../../../lib/telemetry/log.ts';
 import { Secret } from '../../../lib/telemetry/secret.ts';
 import { tokenAuth } from '../../../lib/vault/auth/token.ts';
 import { admin } from '../../support/admin.ts';
+import { hostOn } from '../../support/host-on.ts';
 import { listening } from '../../support/listening.ts';
 import { until } from '../../support/until.ts';
 import { leaseSpecification, openWorld } from '../../support/world.ts';
@@ -57,18 +56,7 @@ export async function startWorkingHost(): Promise<WorkingHost> {
   const types: string[] = [];
   let renewed = 0;
   const host = await startOneProcess({
-    config: readConfig({
-      VAULT_ADDR: world.address,
-      VAULT_NAMESPACE: world.namespace,
-      VAULT_TOKEN: world.rootToken,
-      LEASEKEEPER_AUTH: 'token',
-      LEASEKEEPER_STATE_MOUNT: world.stateMount,
-      LEASEKEEPER_SCAN_INTERVAL: '1',
-      LEASEKEEPER_LISTEN: '127.0.0.1:0',
-      LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1',
-    }),
-    logger: createLogger({ level: 'silent', name: 'test', destination: { write: () => {} } }),
-    identityOf: () => tokenAuth(new Secret(world.rootToken)),
+    ...hostOn(world, { LEASEKEEPER_SCAN_INTERVAL: '1', LEASEKEEPER_NOTICE_ALLOW: 'http://127.0.0.1' }),
     onEvent: ({ type }) => types.push(type),
     onRenewed: () => {
       renewed += 1;
