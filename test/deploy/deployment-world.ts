@@ -14,9 +14,10 @@ import { actingWith } from '../../lib/vault/acting-with.ts';
 import { VaultClient } from '../../lib/vault/client.ts';
 import { createTransport } from '../../lib/vault/transport.ts';
 import { type Ministack, startMinistack } from '../support/ministack.ts';
+import { copyProject } from '../support/project-copy.ts';
 import { type NoticeReceiver, receiveNotices } from './notice-receiver.ts';
 import { ownDomain } from './own-domain.ts';
-import { copyProject, serverless } from './project-copy.ts';
+import { serverless } from './serverless.ts';
 
 /** The system as `serverless deploy` has made it in a local AWS, beside a Vault that `setup` has prepared, and a service and its endpoint. */
 export interface Deployment {
@@ -38,6 +39,17 @@ export interface Deployment {
   close(): Promise<void>;
 }
 
+/** All that `serverless deploy` reads. What it writes then lands beside it, and no other test meets it. */
+const DEPLOYED = [
+  'serverless.yml',
+  'aws',
+  'scripts',
+  'functions',
+  'lib',
+  'docs',
+  'package.json',
+  'tsconfig.json',
+];
 export const STAGE = 'test';
 /** Where `serverless.yml` looks for the login of a function. */
 export const parameterOf = (name: string) => `/leasekeeper/${STAGE}/approle/${name}`;
@@ -79,7 +91,7 @@ export async function deploy(): Promise<Deployment | { readonly missing: string 
   }
 
   const project = path.join(folder, 'project');
-  await copyProject(project);
+  await copyProject(project, DEPLOYED);
   const given = {
     vaultAddr: inject('openbao').address,
     noticeAllow: 'http://127.0.0.0/8',

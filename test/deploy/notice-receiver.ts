@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage } from 'node:http';
 import { Webhook } from 'standardwebhooks';
 import * as z from 'zod';
+import { readNotice } from '../../lib/host/local/webhook-receiver.ts';
 import { listening } from '../support/listening.ts';
 
 const bodySchema = z.object({ type: z.string(), data: z.record(z.string(), z.unknown()) });
@@ -41,18 +42,8 @@ export async function receiveNotices(): Promise<NoticeReceiver> {
 }
 
 async function noticeIn(request: IncomingMessage, secret: string | undefined): Promise<Notice | undefined> {
-  let body = '';
-  for await (const chunk of request.setEncoding('utf8')) body += String(chunk);
-  const header = (name: string) => String(request.headers[name] ?? '');
-  const signed = {
-    'webhook-id': header('webhook-id'),
-    'webhook-timestamp': header('webhook-timestamp'),
-    'webhook-signature': header('webhook-signature'),
-  };
-  try {
-    const verified = new Webhook(secret ?? '').verify(body, signed);
-    return { ...bodySchema.parse(verified), id: signed['webhook-id'] };
-  } catch {
-    return undefined;
-  }
+  if (secret === undefined) return undefined;
+  const { id, body } = await readNotice(new Webhook(secret), request);
+  const { success, data } = bodySchema.safeParse(body);
+  return success ? { ...data, id } : undefined;
 }

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod';
 import { root, serverless } from '../../serverless/deployment.ts';
+import { copyProject } from '../../support/project-copy.ts';
 
 const run = promisify(execFile);
 
@@ -64,9 +65,7 @@ export async function copyOfStack(): Promise<AsyncDisposable & { readonly folder
     await mkdir(path.join(folder, path.dirname(file)), { recursive: true });
     await writeFile(path.join(folder, file), '');
   };
-  for (const source of ['serverless.yml', 'package.json', 'aws'])
-    await cp(path.join(root, source), path.join(folder, source), { recursive: true });
-  await symlink(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
+  await copyProject(folder, ['serverless.yml', 'package.json', 'aws']);
   await write('scripts/bundle.mjs');
   for (const { handler } of Object.values(serverless.functions)) {
     await write(handler.replace(/\.handler$/, '.mjs'));
