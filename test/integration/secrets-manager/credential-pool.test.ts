@@ -63,7 +63,8 @@ describe('CredentialPool', () => {
       }
     };
     const clients = [0, 0, 0.01, 0.05, 0.2, 0.4].map(client);
-    await until(() => told.rotated.length >= 2, 40_000);
+    // It is told of before the pool has opened the new one, so some query by it is waited for.
+    await until(() => told.rotated.length >= 2 && users.size >= 3, 40_000);
     stopped = true;
     await Promise.all(clients);
     expect(failures).toEqual([]);
